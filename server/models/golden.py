@@ -1,0 +1,24 @@
+"""Golden rows: applications with the answers the build gave when it was made.
+
+They are scored after every load; a build that answers them otherwise is not the build that was proven, or does not run
+right on this machine, and does not serve.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FeatureValue = bool | float | str | None
+
+
+class GoldenRows(BaseModel):
+    """`rows[i]` maps feature names to values (absent is null); `probabilities[i]` is the PD that the build gave for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Largest absolute difference in PD that another machine may show (other instruction sets round otherwise).
+    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
+    rows: tuple[dict[str, FeatureValue], ...]
+    probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...]
