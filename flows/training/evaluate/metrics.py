@@ -1,0 +1,174 @@
+"""How well probabilities of default rank and how well their level fits, overall and by group.
+
+Ranking (AUC, Gini, KS) does not see the level; calibration (slope, intercept, mean PD against bad rate) does not see the
+ranking; Brier score and log loss see both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
+
+from flows.training.evaluate.outcomes import (
+    Labels,
+    NotMeasurable,
+    Probabilities,
+    checked_labels,
+    checked_probabilities,
+)
+
+# A probability of exactly 0 or 1 has no logit; one in a million is below what any loan book resolves.
+SMALLEST_PD = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """The logistic line that would put the level right: P(bad) = sigmoid(intercept + slope * logit(PD)).
+
+    Slope 1 and intercept 0 are perfect; a slope below 1 is too extreme (overfitted), an intercept above 0 with slope 1 is too
+    low a level. Source: D. R. Cox, Two further applications of a model for binary regression, Biometrika 45 (1958).
+    """
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """All measures of one set of rows.
+
+    Attributes:
+        auc: probability that a bad row scores above a good one, ties half (Hanley and McNeil, 1982).
+        ks: greatest distance of the score distributions of goods and bads (Kolmogorov, Smirnov).
+        brier: mean squared distance of PD and outcome (Brier, 1950).
+        log_loss: mean negative log likelihood in nats, PD clipped to `SMALLEST_PD`.
+        recalibration: None where no finite line exists: one score for all, or scores that separate the outcomes.
+    """
+
+    rows: int
+    bads: int
+    mean_pd: float
+    auc: float
+    ks: float
+    brier: float
+    log_loss: float
+    recalibration: Recalibration | None
+
+    @property
+    def gini(self) -> float:
+        """Somers' D of score and outcome, 2 AUC - 1."""
+        return 2 * self.auc - 1
+
+    @property
+    def bad_rate(self) -> float:
+        return self.bads / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBand:
+    """Rows of neighbouring PD: what was predicted and what came."""
+
+    lowest_pd: float
+    highest_pd: float
+    rows: int
+    bads: int
+    mean_pd: float
+
+    @property
+    def bad_rate(self) -> float:
+        return self.bads / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetrics:
+    """The rows of one vintage or segment; `metrics` is None where only one outcome occurs, so that nothing can be ranked."""
+
+    group: str
+    rows: int
+    bads: int
+    mean_pd: float
+    metrics: Metrics | None
+
+    @property
+    def bad_rate(self) -> float:
+        return self.bads / self.rows
+
+
+def measure(y: npt.ArrayLike, p: npt.ArrayLike) -> Metrics:
+    """Measures probabilities of default p [n] against outcomes y [n] (1 is bad).
+
+    Raises:
+        NotMeasurable: one class only, NaN, a length that differs, or a probability outside 0 and 1.
+    """
+    labels = checked_labels(y)
+    pd = checked_probabilities(p, labels.size)
+    clipped = np.clip(pd, SMALLEST_PD, 1 - SMALLEST_PD)
+    return Metrics(
+        rows=labels.size,
+        bads=int(labels.sum()),
+        mean_pd=float(pd.mean()),
+        auc=float(roc_auc_score(labels, pd)),
+        ks=_ks(labels, pd),
+        brier=float(brier_score_loss(labels, pd)),
+        log_loss=float(log_loss(labels, clipped)),
+        recalibration=_recalibrate(labels, clipped),
+    )
+
+
+def calibration_bands(y: npt.ArrayLike, p: npt.ArrayLike, bands: int = 10) -> tuple[CalibrationBand, ...]:
+    """Bands of equal size in rising PD (deciles by default); rows of one PD stay in one band, so there may be fewer.
+
+    Raises:
+        NotMeasurable: as `measure`, or fewer than one band.
+    """
+    if bands < 1:
+        raise NotMeasurable(f"bands: at least one is needed, it is {bands}")
+    labels = checked_labels(y)
+    pd = checked_probabilities(p, labels.size)
+    edges = np.quantile(pd, np.arange(1, bands) / bands)
+    band_of = np.searchsorted(edges, pd, side="left")
+    return tuple(_band(labels[band_of == band], pd[band_of == band]) for band in np.unique(band_of))
+
+
+def measure_groups(groups: npt.ArrayLike, y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[GroupMetrics, ...]:
+    """Measures each group (vintages, or the values of a segment) on its own, in sorted order of the groups [n].
+
+    Raises:
+        NotMeasurable: as `measure` for all rows together, or groups of another length.
+    """
+    labels = checked_labels(y)
+    pd = checked_probabilities(p, labels.size)
+    names = np.asarray(groups)
+    if names.shape != labels.shape:
+        raise NotMeasurable(f"groups: {labels.size} outcomes need the shape ({labels.size},), it is {names.shape}")
+    text = names.astype(str)
+    return tuple(_group(str(name), labels[text == name], pd[text == name]) for name in np.unique(text))
+
+
+def _ks(labels: Labels, pd: Probabilities) -> float:
+    """Without the p-value that scipy's ks_2samp insists on, which fails for a handful of rows."""
+    false, true, _ = roc_curve(labels, pd)
+    return float(np.max(np.abs(true - false)))
+
+
+def _recalibrate(labels: Labels, clipped: Probabilities) -> Recalibration | None:
+    bad, good = clipped[labels == 1], clipped[labels == 0]
+    if bad.min() >= good.max() or bad.max() <= good.min():
+        return None  # separated, or one score for all: the likelihood has no maximum
+    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logit(clipped)[:, None], labels)
+    return Recalibration(slope=float(line.coef_[0, 0]), intercept=float(line.intercept_[0]))
+
+
+def _band(labels: Labels, pd: Probabilities) -> CalibrationBand:
+    return CalibrationBand(float(pd.min()), float(pd.max()), labels.size, int(labels.sum()), float(pd.mean()))
+
+
+def _group(name: str, labels: Labels, pd: Probabilities) -> GroupMetrics:
+    bads = int(labels.sum())
+    metrics = measure(labels, pd) if 0 < bads < labels.size else None
+    return GroupMetrics(name, labels.size, bads, float(pd.mean()), metrics)
