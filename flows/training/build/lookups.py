@@ -119,6 +119,15 @@ def _unless_missing(fragment: Fragment, lookup: CategoryLookup, code: str, value
     return fragment.add("Where", [missing, fragment.constant(np.int64(MISSING_CODE)), value], f"{value}/or_missing")
 
 
+def _floored(fragment: Fragment, lookup: CategoryLookup, feature_type: str) -> str:
+    code = _code(fragment, lookup, feature_type)
+    if not lookup.parameter:
+        return code
+    name = f"features/{lookup.feature}/from_{int(lookup.parameter)}"
+    floored = fragment.add("Max", [code, fragment.constant(np.int64(lookup.parameter))], name)
+    return _unless_missing(fragment, lookup, code, floored)
+
+
 def _prefix(fragment: Fragment, lookup: CategoryLookup, feature_type: str) -> str:
     code = _code(fragment, lookup, feature_type)
     divisor = fragment.constant(np.int64(10 ** int(lookup.parameter)))
@@ -144,4 +153,4 @@ def _rounded(fragment: Fragment, lookup: CategoryLookup, _: str) -> str:
     return fragment.add("Cast", [known], name, to=TensorProto.INT64)
 
 
-_INTEGER_VALUES = {"value": _code, "prefix": _prefix, "above": _above, "rounded": _rounded}
+_INTEGER_VALUES = {"value": _floored, "prefix": _prefix, "above": _above, "rounded": _rounded}

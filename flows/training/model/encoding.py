@@ -52,9 +52,9 @@ class CategoryLookup:
     Attributes:
         name: unique among the lookups.
         feature: the feature it reads.
-        operation: "value" text, code or flag as it is; "prefix" code // 10**parameter; "rounded" the number divided by
+        operation: "value" text, flag or code as it is, codes below `parameter` as that one; "prefix" code // 10**parameter; "rounded" the number divided by
             `parameter` in FP32 and rounded half to even; "above" 1 where the code exceeds `parameter`, else 0.
-        parameter: digits to drop, step or threshold; 0 for "value".
+        parameter: floor of a code, digits to drop, step or threshold; 0 for the value of a text or flag.
         keys: strings for a text feature, integers for all others.
     """
 
@@ -155,7 +155,7 @@ def lookup_values(
         return np.where(codes < 0, MISSING_CODE, codes // 10 ** int(lookup.parameter))
     if lookup.operation == "above":
         return np.where(codes < 0, MISSING_CODE, (codes > int(lookup.parameter)).astype(np.int64))
-    return codes
+    return np.where(codes < 0, MISSING_CODE, np.maximum(codes, int(lookup.parameter)))
 
 
 def _feed(feature: Feature, column: pl.Series) -> npt.NDArray[np.generic]:
@@ -196,8 +196,10 @@ def _check_lookup(lookup: CategoryLookup, types: Mapping[str, FeatureType]) -> N
         raise ValueError(f"{where}: {lookup.operation!r} does not apply to the {feature_type} {lookup.feature!r}")
     if lookup.operation == "rounded" and not lookup.parameter > 0:
         raise ValueError(f"{where}: the step must be positive")
-    if lookup.operation in {"prefix", "above"} and (lookup.parameter < 0 or lookup.parameter % 1):
+    if lookup.operation != "rounded" and (lookup.parameter < 0 or lookup.parameter % 1):
         raise ValueError(f"{where}: the parameter must be a whole number, not negative")
+    if lookup.operation == "value" and feature_type != "code" and lookup.parameter:
+        raise ValueError(f"{where}: only a code has a floor")
     kind = str if feature_type == "text" else int
     if not all(isinstance(key, kind) for key in lookup.keys):
         raise ValueError(f"{where}: keys of a {feature_type} must be {kind.__name__}")
