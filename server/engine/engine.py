@@ -1,0 +1,256 @@
+"""The façade: everything the server can do, without a word about transport.
+
+score    applications ─▶ schema.encode ─▶ queue ─▶ probabilities ─▶ decisions (─▶ reasons, in their own queue)
+infer    tensors ─▶ checked against the model ─▶ queue ─▶ tensors
+explain  a decision id, or an application ─▶ reasons
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from server.engine.decision_ids import DecisionIds
+from server.engine.explaining import explain_one, explain_within
+from server.engine.inference import InferCommand, InferResult, to_work
+from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
+from server.engine.scoring import (
+    Reason,
+    ReasonsMode,
+    ReasonsStatus,
+    ScoreCommand,
+    ScoredApplication,
+    ScoreResult,
+    checked_probabilities,
+    decide,
+    score_points,
+    wants_reasons,
+)
+from server.engine.served import ServedModel
+from server.errors import FieldError, InvalidRequest, NotOffered, TooManyRows
+from server.models.catalogue import Catalogue
+from server.models.features import Application
+from server.models.loader import PROBABILITY, LoadedModel, Scorecard
+from server.observe.metrics import Metrics
+from server.scheduling.batch import Work
+from server.tensors import Array, Tensor
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """Bounds of single calls. `reasons_margin_s`: reasons later than this before the deadline are deferred."""
+
+    max_rows_per_call: int
+    recent_decisions: int
+    reasons_margin_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    model: str
+    digest: str
+    decision_id: str
+    decided: DecidedApplication
+    reasons: Sequence[Reason]
+
+
+class Engine:
+    """Serves the models of a catalogue. Belongs to one event loop.
+
+    Args:
+        catalogue: what is loaded.
+        serve: puts queues before a loaded model.
+        default_model: answers a Score that names none; empty: the only scorecard there is.
+        limits: bounds of single calls.
+        metrics: where decisions are counted.
+        clock: monotonic seconds; deadlines are on it.
+        decision_ids: names decisions.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        serve: Callable[[LoadedModel], ServedModel],
+        default_model: str,
+        limits: EngineLimits,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        decision_ids: DecisionIds,
+    ) -> None:
+        self.catalogue = catalogue
+        self.limits = limits
+        self._default_model = default_model
+        self._metrics = metrics
+        self._clock = clock
+        self._decision_ids = decision_ids
+        self._served = {
+            (name, version): serve(model)
+            for name, entry in catalogue.entries.items()
+            for version, model in entry.loaded.items()
+        }
+        self._recent = RecentDecisions(limits.recent_decisions)
+        self._ledger = RequestLedger[ScoreResult](limits.recent_decisions)
+
+    @property
+    def ready(self) -> bool:
+        return self.catalogue.ready
+
+    def served(self, model: str, version: str) -> ServedModel:
+        """What answers for (model, version).
+
+        Raises:
+            ModelNotFound, ModelNotReady: nothing does, for now or at all.
+        """
+        loaded = self.catalogue.resolve(model, version)
+        return self._served[loaded.name, loaded.version]
+
+    def scorecard(self, model: str, version: str) -> tuple[ServedModel, Scorecard]:
+        """The scorecard that answers for (model, version); an empty model is the default one.
+
+        Raises:
+            ModelNotFound, ModelNotReady: as `served`.
+            InvalidRequest: no model is named and there is no default, or the model is not a scorecard.
+        """
+        served = self.served(model or self._only_scorecard(), version)
+        if served.scorecard is None:
+            message = f"{model!r} is a plain model without schema and cut-offs: use ModelInfer"
+            raise InvalidRequest(f"model: {message}", fields=[FieldError("model", message)])
+        return served, served.scorecard
+
+    async def infer(self, command: InferCommand) -> InferResult:
+        """Computes tensors from tensors.
+
+        Raises:
+            ServingError: any of those that `to_work` and the queue raise.
+        """
+        served = self.served(command.model, command.version)
+        session = served.model.session
+        work, group = to_work(session, command, self.limits.max_rows_per_call)
+        self._metrics.request_rows.labels(served.model.name).observe(work.rows)
+        arrays = await served.queue.submit(work, group, command.deadline)
+        datatypes = {spec.name: spec.datatype for spec in session.outputs}
+        outputs = [Tensor(name, datatypes[name], array) for name, array in zip(work.outputs, arrays, strict=True)]
+        return InferResult(served.model.name, served.model.version, outputs)
+
+    async def score(self, command: ScoreCommand) -> ScoreResult:
+        """Decides on applications; a repeated request_id gets the first answer.
+
+        Raises:
+            ServingError: the request is wrong, or cannot be answered now.
+        """
+        if not command.request_id:
+            return await self._score(command)
+        return await self._ledger.once(command.request_id, command.fingerprint, lambda: self._score(command))
+
+    async def explain_decision(self, decision_id: str, limit: int, deadline: float) -> Explanation:
+        """Reasons for a decision made earlier, by the build that made it.
+
+        Raises:
+            DecisionNotFound: it is not remembered.
+            ServingError: as `explain_one`.
+        """
+        return await self._explain(decision_id, self._recent.get(decision_id), limit, deadline)
+
+    async def explain_application(
+        self, model: str, version: str, application: Application, limit: int, deadline: float
+    ) -> Explanation:
+        """Reasons for an application at hand, which is scored for it; no decision is made or remembered.
+
+        Raises:
+            ServingError: as `score`.
+        """
+        served, scorecard = self.scorecard(model, version)
+        columns = scorecard.schema.encode([application])
+        (probability,) = await self._probabilities(served, columns, 1, deadline)
+        decided = _decided(served, scorecard, columns, 0, probability)
+        return await self._explain("", decided, limit, deadline)
+
+    async def drained(self) -> None:
+        """Waits until no queue has work."""
+        await asyncio.gather(*(served.drained() for served in self._served.values()))
+
+    def close(self) -> None:
+        for served in self._served.values():
+            served.close()
+        self.catalogue.close()
+
+    def _only_scorecard(self) -> str:
+        if self._default_model:
+            return self._default_model
+        names = self.catalogue.scorecards()
+        if len(names) == 1:
+            return names[0]
+        message = f"is needed: the server has {len(names)} scorecards and no default_model"
+        raise InvalidRequest(f"model {message}", fields=[FieldError("model", message)])
+
+    async def _score(self, command: ScoreCommand) -> ScoreResult:
+        served, scorecard = self.scorecard(command.model, command.version)
+        count = len(command.applications)
+        self._check_count(count)
+        self._metrics.request_rows.labels(served.model.name).observe(count)
+        columns = scorecard.schema.encode(command.applications)
+        probabilities = await self._probabilities(served, columns, count, command.deadline)
+        decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
+        results = [self._record(id_, decided) for id_, decided in zip(command.ids, decisions, strict=True)]
+        if command.reasons is not ReasonsMode.NONE:
+            results = await self._with_reasons(served, command, columns, results)
+        return ScoreResult(served.model.name, served.model.version, results)
+
+    def _check_count(self, count: int) -> None:
+        limit = self.limits.max_rows_per_call
+        if count == 0:
+            raise InvalidRequest("applications: none given", fields=[FieldError("applications", "none given")])
+        if count > limit:
+            message = f"{count} applications in one call, the limit is {limit}"
+            raise TooManyRows(message, fields=[FieldError("applications", message)])
+
+    async def _probabilities(
+        self, served: ServedModel, columns: Mapping[str, Array], rows: int, deadline: float
+    ) -> list[float]:
+        work = Work(columns, (PROBABILITY,), rows, batched=True)
+        (output,) = await served.queue.submit(work, PROBABILITY, deadline)
+        return checked_probabilities(output)
+
+    def _record(self, application_id: str, decided: DecidedApplication) -> ScoredApplication:
+        model = decided.served.model
+        decision_id = self._decision_ids.take()
+        self._recent.add(decision_id, decided)
+        self._metrics.decision(model.name, model.version, decided.decision.value, decided.probability)
+        return ScoredApplication(application_id, decision_id, decided.probability, decided.score, decided.decision)
+
+    async def _with_reasons(
+        self,
+        served: ServedModel,
+        command: ScoreCommand,
+        columns: Mapping[str, Array],
+        results: Sequence[ScoredApplication],
+    ) -> list[ScoredApplication]:
+        rows = [row for row, result in enumerate(results) if wants_reasons(command.reasons, result.decision)]
+        answered = list(results)
+        if served.explainer is None:
+            for row in rows:
+                answered[row] = replace(results[row], reasons_status=ReasonsStatus.UNAVAILABLE)
+            return answered
+        seconds = command.deadline - self._clock() - self.limits.reasons_margin_s
+        explained = await explain_within(served.explainer, columns, rows, command.max_reasons, seconds)
+        for row, reasons in zip(rows, explained, strict=True):
+            status = ReasonsStatus.DEFERRED if reasons is None else ReasonsStatus.INCLUDED
+            answered[row] = replace(results[row], reasons_status=status, reasons=reasons or ())
+        self._metrics.reasons_deferred_total.labels(served.model.name).inc(sum(r is None for r in explained))
+        return answered
+
+    async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, deadline: float) -> Explanation:
+        served = decided.served
+        if served.explainer is None:
+            raise NotOffered(f"build {served.model.version} of {served.model.name!r} has no explanation graph")
+        reasons = await explain_one(served.explainer, decided.columns, decided.row, limit, deadline)
+        return Explanation(served.model.name, served.model.version, decision_id, decided, reasons)
+
+
+def _decided(
+    served: ServedModel, scorecard: Scorecard, columns: Mapping[str, Array], row: int, probability: float
+) -> DecidedApplication:
+    manifest = scorecard.manifest
+    score = score_points(manifest.scaling, probability)
+    return DecidedApplication(served, columns, row, probability, score, decide(manifest.cutoffs, probability))

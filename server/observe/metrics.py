@@ -1,0 +1,121 @@
+"""The server's Prometheus metrics: names, labels and buckets in one place.
+
+Labels are bounded: methods and reasons are fixed sets, models are those in the repository (anything else a caller names is
+counted under the empty model).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+class QueueMetrics:
+    """What one queue reports; children are resolved once because a label look-up costs as much as an observation."""
+
+    def __init__(self, metrics: Metrics, model: str, queue: str) -> None:
+        self._batch_rows = metrics.batch_rows.labels(model, queue)
+        self._compute = metrics.compute_seconds.labels(model, queue)
+        self._wait = metrics.queue_seconds.labels(model, queue)
+        self._waiting = metrics.queue_rows.labels(model, queue)
+        self._dropped = metrics.dropped_total.labels(model, queue)
+        self._failures = metrics.failures_total.labels(model, queue)
+
+    def waiting(self, rows: int) -> None:
+        self._waiting.set(rows)
+
+    def waited(self, seconds: float) -> None:
+        self._wait.observe(seconds)
+
+    def computed(self, rows: int, seconds: float) -> None:
+        self._batch_rows.observe(rows)
+        self._compute.observe(seconds)
+
+    def dropped(self) -> None:
+        self._dropped.inc()
+
+    def failed(self) -> None:
+        self._failures.inc()
+
+
+class Metrics:
+    """Every metric of one server process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests_total = Counter(
+            "credence_requests",
+            "Calls answered, by outcome: OK, or the reason of the error",
+            ["method", "model", "outcome"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "credence_request_duration_seconds",
+            "From the first byte handled to the answer handed over",
+            ["method", "model"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.requests_in_flight = Gauge("credence_requests_in_flight", "Calls being answered", registry=registry)
+        self.request_rows = Histogram(
+            "credence_request_rows", "Rows in one call", ["model"], buckets=_ROWS, registry=registry
+        )
+        self.queue_rows = Gauge("credence_queue_rows", "Rows that wait", ["model", "queue"], registry=registry)
+        self.queue_seconds = Histogram(
+            "credence_queue_duration_seconds",
+            "From submission to the start of the batch",
+            ["model", "queue"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.batch_rows = Histogram(
+            "credence_batch_rows", "Rows in one run of a model", ["model", "queue"], buckets=_ROWS, registry=registry
+        )
+        self.compute_seconds = Histogram(
+            "credence_compute_duration_seconds",
+            "One run of a model",
+            ["model", "queue"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.dropped_total = Counter(
+            "credence_queue_dropped",
+            "Entries whose caller was gone or late before they cost anything",
+            ["model", "queue"],
+            registry=registry,
+        )
+        self.failures_total = Counter(
+            "credence_model_failures", "Entries whose rows the model failed on", ["model", "queue"], registry=registry
+        )
+        self.decisions_total = Counter(
+            "credence_decisions", "Decisions made", ["model", "build", "decision"], registry=registry
+        )
+        self.probability = Histogram(
+            "credence_probability_of_default",
+            "Probabilities given",
+            ["model", "build"],
+            buckets=[i / 50 for i in range(1, 25)] + [0.5, 0.6, 0.8, 1.0],
+            registry=registry,
+        )
+        self.reasons_deferred_total = Counter(
+            "credence_reasons_deferred",
+            "Decisions answered before their reasons were ready",
+            ["model"],
+            registry=registry,
+        )
+        self.load_seconds = Gauge(
+            "credence_model_load_duration_seconds", "Load, check and warm-up", ["model", "version"], registry=registry
+        )
+        self.model_ready = Gauge("credence_model_ready", "1 when it serves", ["model", "version"], registry=registry)
+        self.build_info = Gauge(
+            "credence_build_info", "The champion's origin", ["model", "build", "as_of", "runtime"], registry=registry
+        )
+
+    def queue(self, model: str, queue: str) -> QueueMetrics:
+        return QueueMetrics(self, model, queue)
+
+    def decision(self, model: str, build: str, decision: str, probability: float) -> None:
+        self.decisions_total.labels(model, build, decision).inc()
+        self.probability.labels(model, build).observe(probability)

@@ -1,0 +1,122 @@
+"""What can be set, with its default, bounds and meaning. One object, read once by `server.bootstrap`.
+
+Sources, strongest first: the command line (`--grpc-port`), the environment (`CREDENCE_GRPC_PORT`), a TOML file named by
+`--config` or `CREDENCE_CONFIG` (`grpc_port = 8001`), the defaults here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class InvalidSettings(Exception):
+    """A setting is unknown or out of bounds: the message names it, what it was and what was expected."""
+
+
+class Settings(BaseSettings):
+    """Settings of the inference server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CREDENCE_", frozen=True, extra="forbid", cli_kebab_case=True, cli_prog_name="python -m server"
+    )
+
+    model_repository: Annotated[Path, Field(description="folder with one folder per model")]
+    config: Annotated[Path | None, Field(description="TOML file with these settings")] = None
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    grpc_port: Annotated[Port, Field(description="0 takes a free port")] = 8001
+    metrics_port: Annotated[Port, Field(description="Prometheus metrics over HTTP; 0 takes a free port")] = 8002
+    default_model: Annotated[
+        str, Field(description="the model of a Score that names none; by default the only scorecard")
+    ] = ""
+
+    max_message_bytes: Annotated[int, Field(ge=1024, description="largest request or answer")] = 64 * 1024 * 1024
+    max_rows_per_call: Annotated[Count, Field(description="rows or applications in one call")] = 4096
+    max_batch_rows: Annotated[Count, Field(description="rows computed in one run of the model")] = 1024
+    max_queue_rows: Annotated[Count, Field(description="rows that may wait for a model")] = 65536
+    max_explain_queue_rows: Annotated[Count, Field(description="applications that may wait for reasons")] = 4096
+    max_explain_batch_rows: Annotated[Count, Field(description="applications explained in one run")] = 8
+    max_concurrent_streams: Annotated[Count, Field(description="calls in flight on one connection")] = 4096
+    max_stream_requests: Annotated[Count, Field(description="requests in flight within one ScoreStream")] = 256
+    recent_decisions: Annotated[Count, Field(description="decisions kept for Explain and for retried requests")] = (
+        100_000
+    )
+
+    intra_op_threads: Annotated[Count, Field(description="threads within one run of a model")] = 1
+    inline_below_ms: Annotated[
+        float, Field(ge=0, description="runs expected to be shorter than this are not handed to a thread")
+    ] = 2.0
+    reasons_margin_ms: Annotated[
+        float, Field(ge=0, description="reasons not ready this long before the deadline are deferred")
+    ] = 5.0
+    drain_delay_s: Annotated[Seconds, Field(description="from NOT_SERVING to refusing calls, for load balancers")] = 0.0
+    drain_s: Annotated[Seconds, Field(description="time for calls in flight to finish at shutdown")] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Reads the settings of one process.
+
+    Args:
+        arguments: the command line without the program's name.
+
+    Raises:
+        InvalidSettings: naming each setting that is unknown, missing or wrong.
+        SystemExit: after `--help`, or for an option that does not exist.
+    """
+    toml = _toml_file(arguments)
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            command_line = CliSettingsSource[Any](settings_cls, cli_parse_args=list(arguments))
+            return command_line, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=toml)
+
+    try:
+        return Settings.model_construct(**Sourced().model_dump())  # type: ignore[call-arg]  # the sources give the fields
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(map(_problem, error.errors()))) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"{name} is not set: give --{name.replace('_', '-')}, CREDENCE_{name.upper()} or {name} in the TOML file"
+    return f"{name} = {error['input']!r}: {error['msg']}"
+
+
+def _toml_file(arguments: Sequence[str]) -> Path | None:
+    """The TOML file, which must be known before the other sources are read."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=os.environ.get("CREDENCE_CONFIG"))
+    name = parser.parse_known_args(arguments)[0].config
+    if name is not None and not Path(name).is_file():
+        raise InvalidSettings(f"config = {name!r}: no such file")
+    return Path(name) if name else None

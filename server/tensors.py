@@ -1,0 +1,127 @@
+"""Tensors as the inference protocol names them, and their bytes.
+
+In memory a tensor is a numpy array. Two datatypes have no numpy dtype of their own: BYTES is an object array of `str`
+(ONNX strings are UTF-8), BF16 an array of uint16 that holds the bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class DataType(Enum):
+    """The protocol's datatypes; the value is the numpy dtype of raw contents, always little-endian."""
+
+    BOOL = ("BOOL", "?")
+    INT8 = ("INT8", "i1")
+    INT16 = ("INT16", "<i2")
+    INT32 = ("INT32", "<i4")
+    INT64 = ("INT64", "<i8")
+    UINT8 = ("UINT8", "u1")
+    UINT16 = ("UINT16", "<u2")
+    UINT32 = ("UINT32", "<u4")
+    UINT64 = ("UINT64", "<u8")
+    FP16 = ("FP16", "<f2")
+    BF16 = ("BF16", "<u2")
+    FP32 = ("FP32", "<f4")
+    FP64 = ("FP64", "<f8")
+    BYTES = ("BYTES", "O")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.value[1])
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, datatype and shape of an input or output; -1 is a dimension that the caller chooses."""
+
+    name: str
+    datatype: DataType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor of a request or an answer."""
+
+    name: str
+    datatype: DataType
+    array: Array
+
+
+class BadTensorBytes(Exception):
+    """Raw contents that do not hold what datatype and shape say. The message needs the tensor's name before it."""
+
+
+def from_raw(datatype: DataType, shape: Sequence[int], raw: bytes) -> Array:
+    """Reads raw contents; fixed-size datatypes are a read-only view, without a copy.
+
+    Raises:
+        BadTensorBytes: the length is not that of the shape, or BYTES are cut short or not UTF-8.
+    """
+    if datatype is DataType.BYTES:
+        return from_elements(_split_elements(raw, prod(shape))).reshape(shape)
+    expected = prod(shape) * datatype.dtype.itemsize
+    if len(raw) != expected:
+        raise BadTensorBytes(
+            f"raw contents have {len(raw)} bytes, {datatype.name} of shape {list(shape)} has {expected}"
+        )
+    return np.frombuffer(raw, dtype=datatype.dtype).reshape(shape)
+
+
+def to_raw(datatype: DataType, array: Array) -> bytes:
+    """Raw contents of an array."""
+    if datatype is not DataType.BYTES:
+        return array.astype(datatype.dtype, copy=False).tobytes()
+    encoded = [element.encode() for element in array.ravel()]
+    return b"".join(part for element in encoded for part in (struct.pack("<I", len(element)), element))
+
+
+def from_elements(elements: Sequence[bytes]) -> Array:
+    """BYTES elements as a flat array of `str`.
+
+    Raises:
+        BadTensorBytes: an element is not UTF-8.
+    """
+    array = np.empty(len(elements), dtype=object)
+    try:
+        array[:] = [element.decode() for element in elements]
+    except UnicodeDecodeError:
+        index = next(i for i, element in enumerate(elements) if not _is_utf8(element))
+        raise BadTensorBytes(f"element {index} is not UTF-8") from None
+    return array
+
+
+def _split_elements(raw: bytes, count: int) -> list[bytes]:
+    elements: list[bytes] = []
+    position = 0
+    while position < len(raw) and len(elements) < count:
+        start = position + 4
+        if start > len(raw):
+            break
+        position = start + int.from_bytes(raw[position:start], "little")
+        if position > len(raw):
+            break
+        elements.append(raw[start:position])
+    if len(elements) != count or position != len(raw):
+        raise BadTensorBytes(f"raw contents do not hold exactly {count} length-prefixed elements")
+    return elements
+
+
+def _is_utf8(element: bytes) -> bool:
+    try:
+        element.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
