@@ -1,0 +1,5 @@
+"""`python -m credence.cli` is the `credence` command."""
+
+from credence.cli import main
+
+main()
