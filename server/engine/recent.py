@@ -85,7 +85,7 @@ class RequestLedger(Generic[Answer]):
         return await self._make(request_id, fingerprint, make)
 
     async def _make(self, request_id: str, fingerprint: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
-        known = _Known[Answer](fingerprint, asyncio.get_running_loop().create_future())
+        known: _Known[Answer] = _Known(fingerprint, asyncio.get_running_loop().create_future())
         self._known[request_id] = known
         if len(self._known) > self._limit:
             self._known.popitem(last=False)

@@ -62,7 +62,7 @@ def next_batch(waiting: Iterable[Entry], max_rows: int, now: float) -> Plan[Entr
         max_rows: rows in one batch, at least 1.
         now: on the clock of the deadlines.
     """
-    plan = Plan[Entry]([], [], [])
+    plan: Plan[Entry] = Plan([], [], [])
     room = max_rows
     for entry in waiting:
         if entry.abandoned:

@@ -80,6 +80,10 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def take(self, positions: npt.NDArray[np.integer]) -> Encoded:
+        """The rows at these positions."""
+        return Encoded(self.numbers[positions], self.categories[positions])
+
 
 @dataclass(frozen=True, slots=True)
 class Encoder:

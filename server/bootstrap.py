@@ -1,0 +1,140 @@
+"""The composition root: settings in, a running server out. Nothing else reads settings or builds adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+from functools import partial
+from importlib.metadata import version
+from wsgiref.simple_server import WSGIServer
+
+import structlog
+from prometheus_client import start_http_server
+
+from server.engine.decision_ids import DecisionIds
+from server.engine.engine import Engine, EngineLimits
+from server.engine.served import QueueSettings, serve_model
+from server.models.catalogue import Catalogue, load_catalogue
+from server.models.repository import DirectoryRepository
+from server.observe.metrics import Metrics
+from server.runtime.onnx import OnnxBackend
+from server.scheduling.queue import Limits
+from server.settings import Settings
+from server.wire.calls import Calls
+from server.wire.credit_scoring import CreditScoringService
+from server.wire.inference import InferenceService
+from server.wire.server import CannotListen, WireLimits, WireServer
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings) -> None:
+    """Starts, serves until SIGTERM or SIGINT, drains. A second signal ends the process at once.
+
+    Raises:
+        CannotListen: a port is taken.
+        RepositoryError: there is no model repository.
+    """
+    log.info("settings", **settings.model_dump(mode="json"))
+    metrics = Metrics()
+    catalogue = load(settings, metrics)
+    engine = build_engine(settings, catalogue, metrics)
+    calls = Calls(metrics, frozenset(catalogue.entries))
+    wire = _wire(settings, engine, calls)
+    stop = _stop_event()
+
+    metrics_server = _serve_metrics(settings, metrics)
+    await _start(settings, catalogue, wire, metrics_server.server_port)
+    await stop.wait()
+    await _drain(settings, engine, calls, wire)
+    metrics_server.shutdown()
+
+
+def load(settings: Settings, metrics: Metrics) -> Catalogue:
+    """Loads the repository and reports what became of each model.
+
+    Raises:
+        RepositoryError: there is no model repository.
+    """
+    backend = OnnxBackend(settings.intra_op_threads)
+    catalogue = load_catalogue(DirectoryRepository(settings.model_repository), backend)
+    for entry in catalogue.entries.values():
+        for label, seconds in entry.load_seconds.items():
+            metrics.load_seconds.labels(entry.name, label).set(seconds)
+            metrics.model_ready.labels(entry.name, label).set(label in entry.loaded)
+        champion = entry.loaded.get(entry.default)
+        if champion and champion.scorecard:
+            as_of = champion.scorecard.manifest.training.as_of
+            labels = (entry.name, champion.version, str(as_of or ""), champion.session.fingerprint)
+            metrics.build_info.labels(*labels).set(1)
+    return catalogue
+
+
+def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> Engine:
+    """The engine over a loaded catalogue; called on the event loop that will serve."""
+    queues = QueueSettings(
+        infer=Limits(settings.max_batch_rows, settings.max_queue_rows, settings.inline_below_ms / 1e3),
+        explain=Limits(settings.max_explain_batch_rows, settings.max_explain_queue_rows, inline_below_s=0),
+    )
+    return Engine(
+        catalogue,
+        partial(serve_model, settings=queues, metrics=metrics),
+        settings.default_model,
+        EngineLimits(settings.max_rows_per_call, settings.recent_decisions, settings.reasons_margin_ms / 1e3),
+        metrics,
+        time.monotonic,
+        DecisionIds(time.time, secrets.randbits(64)),
+    )
+
+
+def _wire(settings: Settings, engine: Engine, calls: Calls) -> WireServer:
+    services = (
+        InferenceService(engine, version("credence")),
+        CreditScoringService(engine, settings.max_stream_requests),
+    )
+    limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)
+    return WireServer(f"{settings.host}:{settings.grpc_port}", limits, services, calls)
+
+
+def _serve_metrics(settings: Settings, metrics: Metrics) -> WSGIServer:
+    try:
+        server, _thread = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
+    except OSError as error:
+        address = f"{settings.host}:{settings.metrics_port}"
+        raise CannotListen(f"cannot serve metrics on {address}: {error.strerror}") from None
+    return server
+
+
+async def _start(settings: Settings, catalogue: Catalogue, wire: WireServer, metrics_port: int) -> None:
+    models = {name: entry.ready for name, entry in catalogue.entries.items()}
+    await wire.set_health(serving=catalogue.ready, models=models)
+    port = await wire.start()
+    event = "serving" if catalogue.ready else "listening, not ready"
+    log.info(event, grpc=f"{settings.host}:{port}", metrics=f"{settings.host}:{metrics_port}", models=models)
+
+
+async def _drain(settings: Settings, engine: Engine, calls: Calls, wire: WireServer) -> None:
+    log.info("draining", delay_s=settings.drain_delay_s, at_most_s=settings.drain_s)
+    await wire.begin_drain()
+    await asyncio.sleep(settings.drain_delay_s)
+    calls.draining = True
+    await wire.stop(settings.drain_s)
+    await engine.drained()
+    engine.close()
+    log.info("stopped")
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return stop

@@ -1,0 +1,118 @@
+"""One unary call from bytes to bytes: decode, hand to the servicer, answer or map the error, measure.
+
+Messages are decoded in here and not by gRPC, because grpc.aio answers an undecodable one with UNKNOWN and the name of a
+Python class.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from server.errors import Draining, InvalidRequest, ModelFailed, ServingError
+from server.observe.metrics import Metrics
+from server.wire.status import WireError, internal_error, to_wire
+
+Request = TypeVar("Request", bound=Message)
+Servicer = Callable[[Request, float], Awaitable[Message]]
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+OK = "OK"
+log = structlog.get_logger()
+
+
+class Calls:
+    """Answers calls for every servicer of a server.
+
+    Args:
+        metrics: where calls are counted.
+        models: names that may become a metric's label.
+    """
+
+    def __init__(self, metrics: Metrics, models: frozenset[str]) -> None:
+        self._metrics = metrics
+        self._models = models
+        self.draining = False
+
+    def unary(
+        self, method: str, request_type: type[Request], servicer: Servicer[Request], *, while_draining: bool = False
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """A gRPC handler on bytes for `servicer(request, deadline) -> response`; the deadline is on the monotonic clock."""
+
+        async def handle(raw: bytes, context: Context) -> bytes:
+            started = time.monotonic()
+            model, outcome = "", "CANCELLED"
+            self._metrics.requests_in_flight.inc()
+            try:
+                if not while_draining:
+                    self.refuse_while_draining()
+                request = decode(request_type, raw)
+                model = self._label(request)
+                response = (await servicer(request, deadline(context))).SerializeToString()
+                outcome = OK
+            except Exception as error:
+                wire_error = self.error(method, error)
+                outcome = wire_error.reason
+                await abort(context, wire_error)
+                raise AssertionError from error  # abort never returns
+            else:
+                return response
+            finally:
+                self._metrics.requests_in_flight.dec()
+                self.count(method, model, outcome, time.monotonic() - started)
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    def refuse_while_draining(self) -> None:
+        """Raises Draining once the server has begun to shut down."""
+        if self.draining:
+            raise Draining("the server is shutting down", retry_after_s=0.5)
+
+    def error(self, method: str, error: Exception) -> WireError:
+        """The status of an error, logged where the server is to blame."""
+        correlation_id = uuid.uuid4().hex
+        if isinstance(error, ModelFailed):
+            log.error("call failed", method=method, correlation_id=correlation_id, reason=error.reason)
+            return to_wire(ModelFailed(f"{error.message}; the log has it under {correlation_id}"), correlation_id)
+        if isinstance(error, ServingError):
+            return to_wire(error, correlation_id)
+        log.error("call failed", method=method, correlation_id=correlation_id, exc_info=error)
+        return internal_error(correlation_id)
+
+    def count(self, method: str, model: str, outcome: str, seconds: float) -> None:
+        self._metrics.requests_total.labels(method, model, outcome).inc()
+        self._metrics.request_seconds.labels(method, model).observe(seconds)
+
+    def _label(self, request: Message) -> str:
+        name = getattr(request, "model_name", "") or getattr(request, "model", "")
+        return name if name in self._models else ""
+
+
+def decode(request_type: type[Request], raw: bytes) -> Request:
+    """Parses a message.
+
+    Raises:
+        InvalidRequest: the bytes are not one.
+    """
+    try:
+        return request_type.FromString(raw)
+    except DecodeError:
+        raise InvalidRequest(f"the message is not a {request_type.DESCRIPTOR.full_name}") from None
+
+
+def deadline(context: Context) -> float:
+    """The caller's deadline on the monotonic clock; infinity if none was set."""
+    remaining = context.time_remaining()
+    return float("inf") if remaining is None else time.monotonic() + remaining
+
+
+async def abort(context: Context, error: WireError) -> None:
+    """Ends the call with the error; raises."""
+    context.set_trailing_metadata((("grpc-status-details-bin", error.status.SerializeToString()),))
+    await context.abort(error.code, error.status.message)

@@ -1,0 +1,62 @@
+"""credence.v1.CreditScoring."""
+
+from __future__ import annotations
+
+import grpc
+from credence.v1 import credit_scoring_pb2 as pb
+
+from server.engine.engine import Engine
+from server.errors import FieldError, InvalidRequest
+from server.wire.calls import Calls
+from server.wire.score_codec import read_application, read_score, write_description, write_explanation, write_score
+from server.wire.score_stream import ScoreStream
+
+SERVICE = pb.DESCRIPTOR.services_by_name["CreditScoring"].full_name
+# No build has as many reason groups.
+_ALL_REASONS = 1_000_000
+
+
+class CreditScoringService:
+    """The servicer: each method turns a request into a call of the engine.
+
+    Args:
+        engine: answers.
+        max_stream_requests: requests in flight within one stream.
+    """
+
+    def __init__(self, engine: Engine, max_stream_requests: int) -> None:
+        self._engine = engine
+        self._max_stream_requests = max_stream_requests
+
+    def handler(self, calls: Calls) -> grpc.GenericRpcHandler:
+        stream = ScoreStream(calls, self._score, self._max_stream_requests)
+        methods = {
+            "Score": calls.unary("Score", pb.ScoreRequest, self._score),
+            "ScoreStream": grpc.stream_stream_rpc_method_handler(stream.handle),
+            "Explain": calls.unary("Explain", pb.ExplainRequest, self._explain),
+            "DescribeModel": calls.unary("DescribeModel", pb.DescribeModelRequest, self._describe),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def _score(self, request: pb.ScoreRequest, deadline: float) -> pb.ScoreResponse:
+        return write_score(request.request_id, await self._engine.score(read_score(request, deadline)))
+
+    async def _explain(self, request: pb.ExplainRequest, deadline: float) -> pb.ExplainResponse:
+        limit = request.max_reasons or _ALL_REASONS
+        subject = request.WhichOneof("subject")
+        if subject == "decision_id":
+            explanation = await self._engine.explain_decision(request.decision_id, limit, deadline)
+        elif subject == "application":
+            application = read_application(request.application)
+            explanation = await self._engine.explain_application(
+                request.model, request.version, application, limit, deadline
+            )
+        else:
+            message = "give a decision_id or an application"
+            raise InvalidRequest(f"subject: {message}", fields=[FieldError("subject", message)])
+        return write_explanation(explanation)
+
+    async def _describe(self, request: pb.DescribeModelRequest, _deadline: float) -> pb.DescribeModelResponse:
+        served, scorecard = self._engine.scorecard(request.model, request.version)
+        entry = self._engine.catalogue.entry(served.model.name)
+        return write_description(entry.name, scorecard.manifest, entry.aliases, self._engine.limits.max_rows_per_call)

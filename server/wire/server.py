@@ -1,0 +1,101 @@
+"""The gRPC server: both services, health and reflection on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from server.wire import credit_scoring, inference
+from server.wire.calls import Calls
+from server.wire.credit_scoring import CreditScoringService
+from server.wire.inference import InferenceService
+
+_SERVICES = (inference.SERVICE, credit_scoring.SERVICE)
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class CannotListen(Exception):
+    """The address is taken or not ours."""
+
+
+@dataclass(frozen=True)
+class WireLimits:
+    """Bounds of the transport. `max_concurrent_streams` is per connection."""
+
+    max_message_bytes: int
+    max_concurrent_streams: int
+
+
+class WireServer:
+    """Listens, answers, and stops.
+
+    Args:
+        address: `host:port`; port 0 takes a free one.
+        limits: bounds of the transport.
+        services: the servicers of both protocols.
+        calls: their call handling.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        limits: WireLimits,
+        services: Sequence[InferenceService | CreditScoringService],
+        calls: Calls,
+    ) -> None:
+        self._address = address
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
+        self._server = grpc.aio.server(options=_options(limits))
+        self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*_SERVICES, _HEALTH, reflection.SERVICE_NAME), self._server)
+
+    async def start(self) -> int:
+        """Listens and gives the port.
+
+        Raises:
+            CannotListen: the address is taken or not ours.
+        """
+        try:
+            port = self._server.add_insecure_port(self._address)
+        except RuntimeError:
+            raise CannotListen(f"cannot listen on {self._address}: in use, or not an address of this machine") from None
+        await self._server.start()
+        return port
+
+    async def set_health(self, *, serving: bool, models: Mapping[str, bool]) -> None:
+        """What the health service says: overall and per service by `serving`, per model by its own state."""
+        for name in ("", *_SERVICES):
+            await self._health.set(name, _health_status(serving))
+        for name, ready in models.items():
+            await self._health.set(name, _health_status(ready))
+
+    async def begin_drain(self) -> None:
+        """Health says NOT_SERVING from now on, for everybody who watches."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new connections, lets those in flight finish for `grace_s` seconds, then closes."""
+        await self._server.stop(grace_s)
+
+
+def _health_status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
+    status = health_pb2.HealthCheckResponse
+    return status.SERVING if serving else status.NOT_SERVING
+
+
+def _options(limits: WireLimits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        ("grpc.max_send_message_length", limits.max_message_bytes),
+        ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
+        # gRPC's defaults (1,000 and 3,000 over all connections) let a flood from one connection cancel others' calls.
+        ("grpc.server.max_pending_requests", 64 * limits.max_concurrent_streams),
+        ("grpc.server.max_pending_requests_hard_limit", 128 * limits.max_concurrent_streams),
+        # Two servers on one port would share its connections at random.
+        ("grpc.so_reuseport", 0),
+    ]

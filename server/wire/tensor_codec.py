@@ -1,0 +1,110 @@
+"""Tensors between the protocol's messages and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
+
+from server.engine.inference import InferCommand, InferResult
+from server.errors import FieldError, InvalidTensor
+from server.tensors import Array, BadTensorBytes, DataType, Tensor, from_elements, from_raw, to_raw
+
+_CONTENTS = {
+    DataType.BOOL: "bool_contents",
+    DataType.INT8: "int_contents",
+    DataType.INT16: "int_contents",
+    DataType.INT32: "int_contents",
+    DataType.INT64: "int64_contents",
+    DataType.UINT8: "uint_contents",
+    DataType.UINT16: "uint_contents",
+    DataType.UINT32: "uint_contents",
+    DataType.UINT64: "uint64_contents",
+    DataType.FP32: "fp32_contents",
+    DataType.FP64: "fp64_contents",
+    DataType.BYTES: "bytes_contents",
+}
+_MAX_RANK = 16
+
+
+class _BadInput(Exception):
+    """What is wrong with one input, without its name."""
+
+
+def read_request(request: ModelInferRequest, deadline: float) -> InferCommand:
+    """A request for tensors, its inputs decoded.
+
+    Raises:
+        InvalidTensor: naming each input whose datatype, shape or contents are wrong.
+    """
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        problem = f"{len(raw)} raw contents for {len(request.inputs)} inputs"
+        raise InvalidTensor(problem, fields=[FieldError("raw_input_contents", problem)])
+    tensors: list[Tensor] = []
+    errors: list[FieldError] = []
+    for index, message in enumerate(request.inputs):
+        try:
+            tensors.append(_read_input(message, raw[index] if raw else None))
+        except (_BadInput, BadTensorBytes) as error:
+            errors.append(FieldError(f"inputs[{index}]", f"{message.name[:128]!r}: {error}"))
+    if errors:
+        raise InvalidTensor(f"{errors[0].field}: {errors[0].description}", fields=errors)
+    outputs = [output.name for output in request.outputs]
+    return InferCommand(request.model_name, request.model_version, tensors, outputs, deadline)
+
+
+def write_response(request: ModelInferRequest, result: InferResult) -> ModelInferResponse:
+    """The answer: raw contents, or typed ones if the request was typed and every output has a typed form."""
+    response = ModelInferResponse(model_name=result.model, model_version=result.version, id=request.id)
+    typed = not request.raw_input_contents and all(tensor.datatype in _CONTENTS for tensor in result.outputs)
+    for tensor in result.outputs:
+        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype.name, shape=tensor.array.shape)
+        if typed:
+            _write_contents(output.contents, tensor)
+        else:
+            response.raw_output_contents.append(to_raw(tensor.datatype, tensor.array))
+    return response
+
+
+def _read_input(message: ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tensor:
+    try:
+        datatype = DataType[message.datatype]
+    except KeyError:
+        raise _BadInput(f"{message.datatype[:32]!r} is not a datatype") from None
+    shape = tuple(message.shape)
+    if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
+        raise _BadInput(f"shape {list(shape[:_MAX_RANK])} is not a shape")
+    if raw is None:
+        array = _read_contents(message.contents, datatype, shape)
+    elif message.HasField("contents"):
+        raise _BadInput("has typed contents beside raw ones")
+    else:
+        array = from_raw(datatype, shape, raw)
+    return Tensor(message.name, datatype, array)
+
+
+def _read_contents(contents: InferTensorContents, datatype: DataType, shape: Sequence[int]) -> Array:
+    field = _CONTENTS.get(datatype)
+    if field is None:
+        raise _BadInput(f"{datatype.name} has no typed contents: send it raw")
+    given = [descriptor.name for descriptor, _ in contents.ListFields()]
+    if given not in ([field], []):
+        raise _BadInput(f"{datatype.name} belongs in {field}, not in {', '.join(given)}")
+    values = getattr(contents, field)
+    if len(values) != prod(shape):
+        raise _BadInput(f"{field} has {len(values)} elements, shape {list(shape)} has {prod(shape)}")
+    if datatype is DataType.BYTES:
+        return from_elements(values).reshape(shape)
+    try:
+        return np.array(values, dtype=datatype.dtype).reshape(shape)
+    except OverflowError:
+        raise _BadInput(f"a value in {field} does not fit {datatype.name}") from None
+
+
+def _write_contents(contents: InferTensorContents, tensor: Tensor) -> None:
+    flat = tensor.array.ravel().tolist()
+    values = [element.encode() for element in flat] if tensor.datatype is DataType.BYTES else flat
+    getattr(contents, _CONTENTS[tensor.datatype]).extend(values)
