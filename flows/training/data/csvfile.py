@@ -61,9 +61,8 @@ def _rows(content: bytes, header: list[str]) -> tuple[pl.DataFrame, list[Finding
 
 
 def _ragged(rows: list[pacsv.InvalidRow]) -> Finding:
-    """Pyarrow counts the header, and leaves out the rows it was told to skip before."""
-    shown = enumerate(rows[:SHOWN])
-    examples = tuple(Example(row.number - 1 + skipped, shortened(row.text)) for skipped, row in shown)
+    """Pyarrow counts the header as a row."""
+    examples = tuple(Example(row.number - 1, shortened(row.text)) for row in rows[:SHOWN])
     counts = sorted({row.actual_columns for row in rows})
     reason = f"{', '.join(map(str, counts))} fields where the header has {rows[0].expected_columns}: cut or ragged"
     return Finding(None, reason, len(rows), examples)

@@ -20,10 +20,10 @@ class Loans:
     source give the same digest.
     """
 
-    spec: DatasetSpec
-    frame: pl.DataFrame = field(repr=False)
+    spec: DatasetSpec = field(repr=False, compare=False)
+    frame: pl.DataFrame = field(repr=False, compare=False)
     digest: str
-    report: IngestReport
+    report: IngestReport = field(compare=False)
 
     def segment(self, name: str) -> pl.Series:
         """Groups (String, null where unknown) of the segment of this name, one value a loan. KeyError when unknown."""

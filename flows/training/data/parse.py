@@ -23,7 +23,7 @@ ROW = "__row"  # 1-based position in the source; leaves with the contract's verd
 def parse_columns(columns: Mapping[str, RawColumn], raw: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
     """Types every declared column of ``raw`` (which holds exactly those) and adds the row number.
 
-    Strings are read by the spec's rules; a Parquet column that already has the type is taken as it is.
+    Strings and whole numbers are read by the spec's rules; a Parquet column that has the type already is taken as it is.
     """
     typed: list[pl.Series] = []
     findings: list[Finding] = []
@@ -36,14 +36,44 @@ def parse_columns(columns: Mapping[str, RawColumn], raw: pl.DataFrame) -> tuple[
 
 
 def _parse(raw: pl.Series, column: RawColumn) -> tuple[pl.Series, list[Finding]]:
-    if raw.dtype != pl.String:
-        return _already_typed(raw, column)
-    frame = raw.str.strip_chars().to_frame()
+    if (values := _taken_as_stored(raw, column)) is not None:
+        return values, []
+    if (texts := _as_text(raw)) is None:
+        reason = f"stored as {raw.dtype}, expected text or {expectation(column)}"
+        return raw.clear(len(raw)), [Finding(column=raw.name, reason=reason, rows=len(raw))]
+    frame = texts.str.strip_chars().to_frame()
     text = pl.col(raw.name)
-    blank = text.is_null() | (text == "")
     value, means_null = _value(text, column)
-    read = frame.select(value.alias(raw.name), failed=~blank & ~means_null & value.is_null())
+    failed = text.is_not_null() & (text != "") & ~means_null & value.is_null()
+    read = frame.select(value.alias(raw.name), failed=failed)
     return read[raw.name], _failures(raw, read["failed"], expectation(column))
+
+
+def _taken_as_stored(raw: pl.Series, column: RawColumn) -> pl.Series | None:
+    """Parquet columns that hold what the spec wants already."""
+    match column:
+        case NumberColumn() | MoneyColumn() if raw.dtype.is_float():
+            return raw.cast(pl.Float64).fill_nan(None)
+        case DateColumn() if raw.dtype in (pl.Date, pl.Datetime):
+            return raw.cast(pl.Date)
+        case FlagColumn() if raw.dtype == pl.Boolean:
+            return raw
+        case _:
+            return None
+
+
+def _as_text(raw: pl.Series) -> pl.Series | None:
+    """Text that the spec's rules can read, None where the type cannot be one's codes or numbers.
+
+    Whole floats pass for whole numbers: pandas stores those with gaps as floats.
+    """
+    if raw.dtype.is_float():
+        filled = raw.fill_nan(None)
+        whole = filled.cast(pl.Int64, strict=False)
+        return whole.cast(pl.String) if whole.eq_missing(filled).all() else filled.cast(pl.String)
+    if raw.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null) or raw.dtype.is_integer():
+        return raw.cast(pl.String)
+    return None
 
 
 def _failures(raw: pl.Series, failed: pl.Series, expected: str) -> list[Finding]:
@@ -117,28 +147,3 @@ def expectation(column: RawColumn) -> str:
             return f"a {column.parse}"
         case _:
             assert_never(column)
-
-
-def _already_typed(raw: pl.Series, column: RawColumn) -> tuple[pl.Series, list[Finding]]:
-    dtype = raw.dtype
-    target: pl.DataType | None = None
-    match column:
-        case IntegerColumn() | CodeColumn() if dtype.is_integer():
-            target = pl.Int64()
-        case NumberColumn() | MoneyColumn() if dtype.is_numeric():
-            target = pl.Float64()
-        case DateColumn() if dtype in (pl.Date, pl.Datetime):
-            target = pl.Date()
-        case FlagColumn() if dtype == pl.Boolean:
-            target = pl.Boolean()
-        case TextColumn() if dtype in (pl.Categorical, pl.Null):
-            target = pl.String()
-        case _ if dtype == pl.Null:
-            target = pl.Null()
-    if target is None:
-        reason = f"stored as {dtype}, expected text or {expectation(column)}"
-        return pl.Series(raw.name, [None] * len(raw)), [Finding(column=raw.name, reason=reason, rows=len(raw))]
-    values = raw.cast(target)
-    if isinstance(column, CodeColumn):
-        values = values.set(values.is_in(list(column.missing)), None)
-    return values, []
