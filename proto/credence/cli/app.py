@@ -153,7 +153,7 @@ def _show(format_: Show, document: dict[str, Any], table: RenderableType) -> Non
     if format_ is Show.JSON:
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        Console(file=sys.stdout, highlight=False).print(table)
+        tables.draw(table, sys.stdout)
 
 
 def _one_line(error: Exception) -> str:

@@ -25,7 +25,6 @@ from credence.defaults import MAX_APPLICATIONS
 from credence.description import Feature, ModelDescription
 from credence.results import ScoreResult
 
-_TABLE_WIDTH = 160
 STANDARD_OUTPUT = Path("-")
 
 
@@ -122,8 +121,7 @@ def _write(outcomes: Iterable[Outcome], format_: Format, file: TextIO, summary: 
     if writer:
         writer.finish()
     else:
-        width = None if file is sys.stdout else _TABLE_WIDTH
-        Console(file=file, width=width, highlight=False).print(tables.scores(summary))
+        tables.draw(tables.scores(summary), file)
 
 
 def _report(messages: Console, remarks: Sequence[str], summary: Summary, *, table: bool) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,14 @@ from credence.inference_calls import ModelState, ServerMetadata, TensorMetadata
 from credence.results import Decision, Explanation, Reason
 
 _STYLES = {Decision.APPROVE: "green", Decision.REFER: "yellow", Decision.DECLINE: "red"}
+
+# A file or pipe has no width of its own: wide enough that a row stays a line.
+_FILE_WIDTH = 160
+
+
+def draw(table: RenderableType, file: TextIO) -> None:
+    """Prints to a terminal in its width, to anything else in a fixed one."""
+    Console(file=file, width=None if file.isatty() else _FILE_WIDTH, highlight=False).print(table)
 
 
 def scores(summary: Summary) -> RenderableType:
@@ -125,7 +134,7 @@ def _decision(decision: Decision) -> Text:
 
 
 def _tensors(tensors: Sequence[TensorMetadata]) -> str:
-    return "\n".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in tensors)
+    return "\n".join(f"{each.name} {each.datatype} [{','.join(map(str, each.shape))}]" for each in tensors)
 
 
 def _table(*columns: str) -> Table:
