@@ -20,26 +20,26 @@ Array = NDArray[Any]
 
 
 class DataType(Enum):
-    """The protocol's datatypes; the value is the numpy dtype of raw contents, always little-endian."""
+    """The protocol's datatypes. `dtype` is that of the raw contents, always little-endian."""
 
-    BOOL = ("BOOL", "?")
-    INT8 = ("INT8", "i1")
-    INT16 = ("INT16", "<i2")
-    INT32 = ("INT32", "<i4")
-    INT64 = ("INT64", "<i8")
-    UINT8 = ("UINT8", "u1")
-    UINT16 = ("UINT16", "<u2")
-    UINT32 = ("UINT32", "<u4")
-    UINT64 = ("UINT64", "<u8")
-    FP16 = ("FP16", "<f2")
-    BF16 = ("BF16", "<u2")
-    FP32 = ("FP32", "<f4")
-    FP64 = ("FP64", "<f8")
-    BYTES = ("BYTES", "O")
+    BOOL = "?"
+    INT8 = "i1"
+    INT16 = "<i2"
+    INT32 = "<i4"
+    INT64 = "<i8"
+    UINT8 = "u1"
+    UINT16 = "<u2"
+    UINT32 = "<u4"
+    UINT64 = "<u8"
+    FP16 = "<f2"
+    # The bits of a bfloat16. A tuple, or Enum would take it for another name of UINT16.
+    BF16 = ("<u2", "bfloat16")
+    FP32 = "<f4"
+    FP64 = "<f8"
+    BYTES = "O"
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.value[1])
+    def __init__(self, code: str, _note: str = "") -> None:
+        self.dtype: np.dtype[Any] = np.dtype(code)
 
 
 @dataclass(frozen=True, slots=True)

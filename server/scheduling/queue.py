@@ -25,6 +25,10 @@ from server.scheduling.policy import next_batch
 from server.scheduling.run_times import RunTimes
 from server.tensors import Array
 
+# A run shorter than one pass of the event loop is not worth waiting for company: what a joint run would save is less than
+# the pass costs. Longer runs are scheduled behind what the loop has ready, so that requests that came together ride together.
+_AT_ONCE_S = 60e-6
+
 Reply = asyncio.Future[list[Array]]
 Outcome = list[Array] | Failed
 
@@ -115,7 +119,10 @@ class BatchQueue:
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            self._loop.call_soon(self._turn)
+            if self._run_times.predict(work.rows) < _AT_ONCE_S:
+                self._turn()
+            else:
+                self._loop.call_soon(self._turn)
         return entry.reply
 
     async def drained(self) -> None:
@@ -129,8 +136,7 @@ class BatchQueue:
     def _turn(self) -> None:
         batch = self._take()
         if not batch:
-            self._busy = False
-            self._idle.set()
+            self._rest()
             return
         rows = sum(entry.rows for entry in batch)
         if self._run_times.predict(rows) < self._limits.inline_below_s:
@@ -138,6 +144,10 @@ class BatchQueue:
         else:
             running = self._thread.submit(self._run, batch)
             running.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish_thread, batch, done))
+
+    def _rest(self) -> None:
+        self._busy = False
+        self._idle.set()
 
     def _take(self) -> list[_Entry]:
         now = self._clock()
@@ -167,7 +177,10 @@ class BatchQueue:
         self._metrics.computed(rows, seconds)
         for entry, outcome in zip(batch, outcomes, strict=True):
             self._reply(entry, outcome)
-        self._loop.call_soon(self._turn)
+        if self._waiting:
+            self._loop.call_soon(self._turn)
+        else:
+            self._rest()
 
     def _reply(self, entry: _Entry, outcome: Outcome) -> None:
         if isinstance(outcome, Failed):

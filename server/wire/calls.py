@@ -86,8 +86,7 @@ class Calls:
         return internal_error(correlation_id)
 
     def count(self, method: str, model: str, outcome: str, seconds: float) -> None:
-        self._metrics.requests_total.labels(method, model, outcome).inc()
-        self._metrics.request_seconds.labels(method, model).observe(seconds)
+        self._metrics.call(method, model, outcome, seconds)
 
     def _label(self, request: Message) -> str:
         name = getattr(request, "model_name", "") or getattr(request, "model", "")
