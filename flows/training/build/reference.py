@@ -57,6 +57,21 @@ def take_reference(
     )
 
 
+def count_into(entry: NumberReference | CategoryReference, column: pl.Series) -> npt.NDArray[np.int64]:
+    """Rows of a feature in the reference's bins: those of its shares, then `other` (categories only), then missing."""
+    if isinstance(entry, NumberReference):
+        return count_numbers(column.cast(pl.Float64).fill_null(np.nan).to_numpy(), np.array(entry.edges))
+    counts = Counter(_names(column, entry.divisor))
+    missing = counts.pop("", 0)
+    known = [counts.pop(value, 0) for value in entry.values]
+    return np.array([*known, counts.total(), missing])
+
+
+def shares_of(entry: NumberReference | CategoryReference) -> list[float]:
+    """The reference's own shares, in the order of `count_into`."""
+    return [*entry.shares, *([entry.other] if isinstance(entry, CategoryReference) else []), entry.missing]
+
+
 def _number(feature: Feature, column: pl.Series) -> NumberReference:
     values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
     edges = quantile_edges(values) if not np.isnan(values).all() else np.empty(0)
@@ -65,7 +80,7 @@ def _number(feature: Feature, column: pl.Series) -> NumberReference:
 
 
 def _category(feature: Feature, column: pl.Series, divisor: int) -> CategoryReference:
-    counts = Counter(_names(feature, column, divisor))
+    counts = Counter(_names(column, divisor))
     missing = counts.pop("", 0)
     # Ties by name, so that the same rows give the same document.
     kept = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_VALUES_KEPT]
@@ -81,11 +96,9 @@ def _category(feature: Feature, column: pl.Series, divisor: int) -> CategoryRefe
     )
 
 
-def _names(feature: Feature, column: pl.Series, divisor: int) -> Iterable[str]:
-    if feature.type == "code":
-        column = column.cast(pl.Int64) // divisor
-    elif feature.type == "flag":
-        column = column.cast(pl.Boolean)
+def _names(column: pl.Series, divisor: int) -> Iterable[str]:
+    if column.dtype.is_integer():
+        column = column // divisor
     names: list[str] = column.cast(pl.String).fill_null("").to_list()
     return names
 
