@@ -60,14 +60,14 @@ def periods(as_of: date, performance_window_months: int, training_months: int, l
 
     Tests are the two years after the as-of date, as far as there are approvals to the end of them.
     """
-    calibrated_to = months_after(as_of, -performance_window_months)
-    trained_to = months_after(calibrated_to, -_MONTHS_OF_CALIBRATION)
-    starts = [months_after(as_of, months) for months in (0, _MONTHS_OF_TEST)]
-    years = (Vintages(start, months_after(start, _MONTHS_OF_TEST) - timedelta(days=1)) for start in starts)
+    closed_before = months_after(as_of, -performance_window_months)
+    calibrated_from = months_after(closed_before, -_MONTHS_OF_CALIBRATION)
+    trained_from = months_after(calibrated_from, -training_months)
+    tests = (_from_until(months_after(as_of, start), months_after(as_of, start + _MONTHS_OF_TEST)) for start in (0, 12))
     return Periods(
-        training=Vintages(_day_after(months_after(trained_to, -training_months)), trained_to),
-        calibration=Vintages(_day_after(trained_to), calibrated_to),
-        tests=tuple(year for year in years if year.last <= last_approval),
+        training=_from_until(trained_from, calibrated_from),
+        calibration=_from_until(calibrated_from, closed_before),
+        tests=tuple(year for year in tests if year.last <= last_approval),
     )
 
 
@@ -84,5 +84,5 @@ def vintage_name(vintages: Vintages) -> str:
     return str(first.year) if whole else f"{first} to {last}"
 
 
-def _day_after(day: date) -> date:
-    return day + timedelta(days=1)
+def _from_until(first: date, end: date) -> Vintages:
+    return Vintages(first, end - timedelta(days=1))
