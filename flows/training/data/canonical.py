@@ -1,7 +1,5 @@
 """The canonical loan frame: the same column names and types whatever the source was called."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 
 import polars as pl
@@ -63,18 +61,9 @@ def canonical_dtypes(spec: DatasetSpec) -> dict[str, pl.DataType]:
     return fixed | {feature.name: DTYPES[feature.type]() for feature in spec.features}
 
 
-def contract_digest(spec: DatasetSpec) -> str:
-    """sha256 of what the contract asks for: a file checked under the same digest need not be checked again."""
-    asked = spec.model_dump(mode="json", include={"volumes", "id"}) | {
-        "features": [feature.model_dump(mode="json", exclude={"description", "unit"}) for feature in spec.features],
-        "dtypes": {name: str(dtype) for name, dtype in canonical_dtypes(spec).items()},
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
 def origin_of(spec: DatasetSpec, name: str) -> str:
     """What a canonical column is called in the source, for a report: a derived one by its name and expression."""
-    fixed = {"id": spec.id, "approved_on": spec.approved_on}
+    fixed = {"id": spec.id, "approved_on": spec.approved_on, "defaulted_on": spec.outcome.defaulted_on}
     if name in fixed:
         return fixed[name]
     feature = spec.feature(name)

@@ -29,6 +29,7 @@ def check_contract(spec: DatasetSpec, frame: pl.DataFrame) -> list[Finding]:
 def schema_of(spec: DatasetSpec) -> pa.DataFrameSchema:
     """The pandera schema of ``Loans.frame``; the name of a check is the reason that a report gives."""
     checks = {feature.name: _domain(feature) for feature in spec.features}
+    checks["defaulted_on"] = [pa.Check(_after_approval, error="before the loan was approved")]
     nullable = {feature.name: feature.max_null_rate > 0 for feature in spec.features}
     nullable |= {"defaulted": True, "defaulted_on": True}
     columns = {
@@ -38,10 +39,18 @@ def schema_of(spec: DatasetSpec) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns)
 
 
+def _after_approval(data: pa.PolarsData) -> pl.LazyFrame:
+    return data.lazyframe.select(pl.col(data.key) >= pl.col("approved_on"))
+
+
+def _is_finite(data: pa.PolarsData) -> pl.LazyFrame:
+    return data.lazyframe.select(pl.col(data.key).is_finite())
+
+
 def _domain(feature: Feature) -> list[pa.Check]:
     checks = []
     if feature.type == "number":
-        checks.append(pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), error="not finite"))
+        checks.append(pa.Check(_is_finite, error="not finite"))
     if feature.minimum is not None:
         checks.append(pa.Check.ge(feature.minimum, error=f"below {feature.minimum:g}"))
     if feature.maximum is not None:

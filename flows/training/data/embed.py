@@ -10,10 +10,10 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from flows.training.data.canonical import contract_digest
 from flows.training.data.contract import check_contract
 from flows.training.data.embedded_file import embedded_path, embedded_source, to_parquet, write_whole
 from flows.training.data.errors import SourceError
+from flows.training.data.fingerprints import contract_digest, recipe_digest
 from flows.training.data.load import load_loans
 from flows.training.data.loans import Loans
 from flows.training.data.parse import ROW
@@ -46,9 +46,14 @@ def embed(spec: DatasetSpec, source: Source) -> tuple[int, int, str]:
         SourceError, DataContractError: as ``load_loans``; nothing was written then.
     """
     frame = embedded_rows(load_loans(spec, source))
-    content = to_parquet(
-        frame, {"dataset": spec.name, "contract": contract_digest(spec), "provenance": spec.provenance}
-    )
+    metadata = {
+        "dataset": spec.name,
+        "title": spec.title,
+        "provenance": spec.provenance,
+        "recipe": recipe_digest(spec),
+        "contract": contract_digest(spec),
+    }
+    content = to_parquet(frame, metadata)
     digest = hashlib.sha256(content).hexdigest()
     write_whole(embedded_path(spec), content)
     write_whole(spec.origin, pinned(spec.origin.read_text(encoding="utf-8"), digest).encode())

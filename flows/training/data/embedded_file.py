@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from flows.training.data.errors import SourceError
+from flows.training.data.fingerprints import recipe_digest
 from flows.training.data.sources import read_bytes
 from flows.training.data.spec import DatasetSpec, EmbeddedSource
 from flows.training.data.wheel import check_sha256
@@ -42,12 +43,16 @@ def read_embedded(spec: DatasetSpec) -> EmbeddedFile:
     """Reads and verifies the embedded file.
 
     Raises:
-        SourceError: the spec embeds nothing, the file is missing, or its sha256 is not the spec's.
+        SourceError: the spec embeds nothing, the file is missing, its sha256 is not the spec's, or the spec makes other
+            loans of the raw data than the one under which the file was written.
     """
     path = embedded_path(spec)
     content = read_bytes(str(path))
     check_sha256(content, embedded_source(spec).sha256, f"the embedded file {path.name}")
     metadata = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[METADATA_KEY])
+    if metadata["recipe"] != recipe_digest(spec):
+        again = f"python -m flows.training.data.embed {spec.origin} SOURCE"
+        raise SourceError(f"the embedded file {path.name} was made under another spec, make it again: {again}")
     return EmbeddedFile(frame=pl.read_parquet(io.BytesIO(content)), contract=metadata["contract"])
 
 

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from flows.training.data.canonical import contract_digest, to_loans
+from flows.training.data.canonical import to_loans
 from flows.training.data.embedded_file import read_embedded
+from flows.training.data.fingerprints import contract_digest
 from flows.training.data.loans import Loans, loans_from
 from flows.training.data.parse import ROW, parse_columns
 from flows.training.data.report import ContractReport, DataContractError, Finding

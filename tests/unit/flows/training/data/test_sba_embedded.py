@@ -5,8 +5,10 @@ from datetime import date
 import pytest
 
 from flows.training.data import DatasetSpec, Loans, Vintages, as_of, by_vintage, hindsight, load_loans, load_spec
-from flows.training.data.canonical import contract_digest
+from flows.training.data.contract import check_contract
 from flows.training.data.embedded_file import embedded_path, read_embedded
+from flows.training.data.fingerprints import contract_digest
+from flows.training.data.parse import ROW
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,10 @@ def test_at_the_end_of_2004_the_vintages_1999_to_2001_have_matured_and_later_one
 
 def test_it_was_written_under_the_contract_of_the_spec_that_ships(spec: DatasetSpec) -> None:
     assert read_embedded(spec).contract == contract_digest(spec)
+
+
+def test_it_keeps_that_contract(spec: DatasetSpec, loans: Loans) -> None:
+    assert check_contract(spec, loans.frame.with_row_index(ROW, offset=1)) == []
 
 
 def test_it_stays_under_nine_megabytes(spec: DatasetSpec) -> None:
