@@ -11,7 +11,7 @@ import grpc
 
 from credence.results import StreamAnswer
 from credence.statuses import FailedCall, from_call
-from credence.streams import StreamItem, StreamLedger
+from credence.streams import StreamItem, StreamLedger, check_in_flight
 
 
 class AsyncByteStream(Protocol):
@@ -37,6 +37,7 @@ def exchange(
     Raises:
         CredenceError: the stream itself broke; what the items' iterator raises comes through as it is.
     """
+    check_in_flight(in_flight)
     return _Exchange(items, ledger, in_flight).run(start)
 
 

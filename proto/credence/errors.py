@@ -72,8 +72,9 @@ class CredenceError(Exception):
 
     def __str__(self) -> str:
         reason = f" [{self.reason}]" if self.reason else ""
-        shown = "; ".join(f"{field.field}: {field.description}" for field in self.fields[:_SHOWN_FIELDS])
-        more = f"; and {len(self.fields) - _SHOWN_FIELDS} more" if len(self.fields) > _SHOWN_FIELDS else ""
+        untold = [field for field in self.fields if field.description not in self.message]
+        shown = "; ".join(f"{field.field}: {field.description}" for field in untold[:_SHOWN_FIELDS])
+        more = f"; and {len(untold) - _SHOWN_FIELDS} more" if len(untold) > _SHOWN_FIELDS else ""
         trace = f" (correlation id {self.correlation_id})" if self.correlation_id else ""
         return f"{self.message}{reason}{': ' if shown else ''}{shown}{more}{trace}"
 

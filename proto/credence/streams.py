@@ -28,6 +28,12 @@ class StreamRequest:
 StreamItem: TypeAlias = ApplicationInput | Sequence[ApplicationInput] | StreamRequest
 
 
+def check_in_flight(in_flight: int) -> None:
+    """Raises ClientInputError where a stream would have no room for a single item."""
+    if in_flight < 1:
+        raise ClientInputError(f"in_flight must be at least 1, not {in_flight}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     index: int

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import credence
 import grpc
 import pytest
+from credence.calls import Bucketing, ScoreOptions, read_answer, score_call
 from credence.statuses import from_call, from_status
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,17 @@ def test_a_long_list_of_fields_is_cut_in_the_text_only():
     error = credence.InvalidRequest("no", fields=fields)
     assert len(error.fields) == 8
     assert str(error).endswith("f4: bad; and 3 more")
+
+
+def test_a_field_that_the_message_tells_already_is_not_told_twice():
+    fields = [credence.FieldViolation("model", "is needed"), credence.FieldViolation("version", "is odd")]
+    error = credence.InvalidRequest("model is needed (and 1 more)", fields=fields)
+    assert str(error) == "model is needed (and 1 more): version: is odd"
+
+
+def test_an_answer_that_cannot_be_decoded_is_the_servers_error():
+    with pytest.raises(credence.ServerError, match="Score cannot be decoded"):
+        read_answer(score_call({"a": 1.0}, ScoreOptions(), Bucketing("")), b"\xff")
 
 
 def test_an_error_survives_pickling():

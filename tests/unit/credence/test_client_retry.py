@@ -137,7 +137,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(script: Script, target: str):
         begun = time.monotonic()
         with pytest.raises(credence.Overloaded) as caught:
             client.score(APPLICATION)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 0.8
     assert caught.value.retry_after_s == pytest.approx(0.9)
 
 

@@ -11,6 +11,8 @@ import credence
 import grpc
 import pytest
 from credence import Application, AsyncClient, Client, StreamRequest
+from credence.calls import ScoreOptions
+from credence.streams import StreamLedger
 from scripted_server import Failure, Script, score
 
 FINE, REFUSED, UNSENDABLE = {"amount": 100.0}, {"bad": 1.0}, {"amount": float("nan")}
@@ -187,3 +189,23 @@ def test_an_answer_with_too_few_results_is_that_items_error(script: Script, targ
     with Client(target) as client:
         (answer,) = client.score_stream([FINE])
     assert isinstance(answer.error, credence.ServerError)
+
+
+async def test_a_stream_needs_room_for_an_item(target):
+    with Client(target) as client, pytest.raises(credence.ClientInputError, match="in_flight"):
+        client.score_stream([FINE], in_flight=0)
+    async with AsyncClient(target) as client:
+        with pytest.raises(credence.ClientInputError, match="in_flight"):
+            client.score_stream([FINE], in_flight=0)
+
+
+def test_a_stream_that_ends_too_early_says_how_much_is_unanswered():
+    ledger = StreamLedger(ScoreOptions())
+    ledger.outgoing(FINE)
+    with pytest.raises(credence.TransportError, match="1 requests unanswered"):
+        ledger.check_ended()
+
+
+def test_an_answer_that_cannot_be_decoded_is_the_servers_error():
+    with pytest.raises(credence.ServerError, match="cannot be decoded"):
+        StreamLedger(ScoreOptions()).incoming(b"\xff")
