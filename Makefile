@@ -1,0 +1,58 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON picks the interpreter (3.11 or newer).
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SERVING := .venv/installed-serving
+DEVELOPMENT := .venv/installed-development
+PROJECTS := pyproject.toml proto/pyproject.toml constraints.txt
+
+.PHONY: help demo serve train benchmark test lint format stubs clean
+
+help: ## what each target does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(SERVING) ## score 1,000 held-out applications with the shipped champion
+	@$(BIN)/python examples/demo.py
+
+serve: $(SERVING) ## serve the shipped champion until Ctrl-C
+	@$(BIN)/python -m server --model-repository model_repository
+
+train: $(DEVELOPMENT) ## from data to a new registered build
+	@$(BIN)/python -m flows.training train
+
+benchmark: $(DEVELOPMENT) ## the network against LightGBM and WoE, with intervals
+	@$(BIN)/python -m flows.training benchmark
+
+test: $(DEVELOPMENT) lint ## install the rest, check everything, run every test
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against contract.json
+
+format: $(DEVELOPMENT) ## mend what can be mended by machine
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+stubs: $(DEVELOPMENT) ## generate the Python stubs from the .proto files
+	@PATH=$(BIN):$$PATH $(BIN)/python proto/generate.py
+
+clean: ## remove the environment and what tools left behind
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+$(SERVING): $(PROJECTS) | .venv/bin/python
+	@echo "installing what serving needs" >&2
+	@$(PIP) install -c constraints.txt -e './proto[cli]' -e '.[cpu]'
+	@touch $@
+
+$(DEVELOPMENT): $(PROJECTS) | .venv/bin/python
+	@echo "installing everything (torch alone is 3 GB with its libraries)" >&2
+	@$(PIP) install -c constraints.txt -e './proto[cli]' -e '.[cpu,train,dev]'
+	@touch $@ $(SERVING)
