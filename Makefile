@@ -31,14 +31,15 @@ lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against contract.json
+	@cd proto && ../$(BIN)/buf lint
+	@cd proto && ../$(BIN)/buf build -o ../.venv/contract.json && ../$(BIN)/buf breaking ../.venv/contract.json --against contract.json
 
 format: $(DEVELOPMENT) ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 stubs: $(DEVELOPMENT) ## generate the Python stubs from the .proto files
-	@PATH=$(BIN):$$PATH $(BIN)/python proto/generate.py
+	@$(BIN)/python proto/generate.py
 
 clean: ## remove the environment and what tools left behind
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -18,8 +18,10 @@ SOURCES = ("credence/v1/credit_scoring.proto", "credence/inference/grpc_service.
 
 def generate(output: Path) -> None:
     """Writes `*_pb2.py`, `*_pb2.pyi`, `*_pb2_grpc.py` and `*_pb2_grpc.pyi` under `output`, by the sources' paths."""
+    plugin = Path(sys.executable).with_name("protoc-gen-mypy_grpc")
     arguments = [
         "protoc",
+        f"--plugin=protoc-gen-mypy_grpc={plugin}",
         f"--proto_path={ROOT}",
         f"--proto_path={ROOT / 'vendor'}",
         f"--proto_path={files('grpc_tools') / '_proto'}",
