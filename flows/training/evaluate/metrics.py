@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
 from flows.training.evaluate.outcomes import (
@@ -160,8 +160,27 @@ def _recalibrate(labels: Labels, clipped: Probabilities) -> Recalibration | None
     bad, good = clipped[labels == 1], clipped[labels == 0]
     if bad.min() >= good.max() or bad.max() <= good.min():
         return None  # separated, or one score for all: the likelihood has no maximum
-    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logit(clipped)[:, None], labels)
-    return Recalibration(slope=float(line.coef_[0, 0]), intercept=float(line.intercept_[0]))
+    design = np.column_stack([np.ones(labels.size), logit(clipped)])
+    intercept, slope = _most_likely_line(design, labels)
+    return Recalibration(slope=slope, intercept=intercept)
+
+
+def _most_likely_line(design: Probabilities, labels: Labels) -> tuple[float, float]:
+    """Newton steps in a trust region: scikit-learn's solvers warn where a few rows make the likelihood flat."""
+
+    def loss(line: Probabilities) -> float:
+        log_odds = design @ line
+        return float(np.mean(np.logaddexp(0, log_odds) - labels * log_odds))
+
+    def slope_of_loss(line: Probabilities) -> Probabilities:
+        return np.asarray(design.T @ (expit(design @ line) - labels) / labels.size)
+
+    def curvature(line: Probabilities) -> Probabilities:
+        p = expit(design @ line)
+        return np.asarray((design.T * (p * (1 - p))) @ design / labels.size)
+
+    found = minimize(loss, [0.0, 1.0], method="trust-exact", jac=slope_of_loss, hess=curvature, options={"gtol": 1e-9})
+    return float(found.x[0]), float(found.x[1])
 
 
 def _band(labels: Labels, pd: Probabilities) -> CalibrationBand:

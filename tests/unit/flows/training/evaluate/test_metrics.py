@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 
 from flows.training.evaluate.metrics import calibration_bands, measure, measure_groups
 from flows.training.evaluate.outcomes import NotMeasurable
@@ -34,6 +35,22 @@ def test_recalibration_undoes_a_distorted_level_and_spread():
     assert distorted.intercept == pytest.approx(straight.intercept - straight.slope / 2, abs=1e-3)
 
 
+def test_recalibration_is_the_unpenalised_logistic_regression():
+    y, p = simulated(5000)
+    line = LogisticRegression(C=np.inf, tol=1e-8).fit(logit(p)[:, None], y)
+    recalibration = measure(y, p).recalibration
+    assert recalibration is not None
+    assert recalibration.slope == pytest.approx(line.coef_[0, 0], rel=1e-4)
+    assert recalibration.intercept == pytest.approx(line.intercept_[0], rel=1e-4)
+
+
+def test_a_handful_of_rows_has_a_recalibration_too():
+    # The likelihood is flat here: goods and bads share their scores.
+    recalibration = measure([0, 0, 0, 0, 1, 1], [0.5, 0.5, 0.53125, 0.25, 0.25, 0.53125]).recalibration
+    assert recalibration is not None
+    assert abs(recalibration.slope) < 2
+
+
 def test_a_perfect_ranking_has_gini_and_ks_of_one_and_no_finite_recalibration():
     metrics = measure([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
     assert (metrics.gini, metrics.ks, metrics.recalibration) == (1.0, 1.0, None)
@@ -59,7 +76,7 @@ def test_certainty_that_was_wrong_costs_a_finite_log_loss():
     assert np.isfinite(measure([0, 1], [1.0, 0.0]).log_loss)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None, max_examples=30)  # a busy machine is no failure
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), min_size=4, max_size=60))
 def test_turning_the_scores_round_turns_the_gini_round(rows: list[tuple[bool, float]]):
     y = np.array([bad for bad, _ in rows], np.int8)
