@@ -1,1 +1,15 @@
-"""Being here puts tests/ on the path: every tier imports `scorecard_repository` and `plain_repository`."""
+"""Puts the folders of shared test modules on the path.
+
+Tests are imported by file (`--import-mode=importlib`, so that two of one name do not collide), and that leaves the path
+alone; what they share (`scorecard_repository`, `plain_repository`, a folder's own stand-ins) is imported by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_SHARED = {
+    path.parent for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith(("test_", "conftest"))
+}
+sys.path[:0] = sorted(map(str, _SHARED))
