@@ -21,9 +21,12 @@ from server.errors import FieldError, ServingError
 
 DOMAIN = "credence"
 INTERNAL_REASON = "INTERNAL"
-# gRPC peers commonly refuse trailers over 8 KiB: name the first bad fields, count the rest.
+# gRPC peers commonly refuse trailers over 8 KiB: name the first bad fields, count the rest. Details travel as base64, and the
+# message a second time beside them with three characters for each byte beyond ASCII, so the bounds are bytes.
 _MAX_FIELDS = 20
-_MAX_TEXT = 160
+_MAX_FIELDS_BYTES = 3500
+_MAX_TEXT_BYTES = 160
+_MAX_MESSAGE_BYTES = 512
 
 _CODES: dict[type[ServingError], grpc.StatusCode] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
@@ -61,7 +64,7 @@ def to_wire(error: ServingError, correlation_id: str) -> WireError:
         delay = Duration()
         delay.FromMicroseconds(round(error.retry_after_s * 1e6))
         details.append(RetryInfo(retry_delay=delay))
-    return WireError(code, error.reason, _status(code, error.message[:1024], details))
+    return WireError(code, error.reason, _status(code, _cut(error.message, _MAX_MESSAGE_BYTES), details))
 
 
 def internal_error(correlation_id: str) -> WireError:
@@ -76,14 +79,23 @@ def _info(reason: str, correlation_id: str) -> ErrorInfo:
 
 
 def _bad_request(fields: Sequence[FieldError]) -> BadRequest:
-    named = [
-        BadRequest.FieldViolation(field=f.field[:_MAX_TEXT], description=f.description[:_MAX_TEXT])
-        for f in fields[:_MAX_FIELDS]
-    ]
-    if len(fields) > _MAX_FIELDS:
-        more = f"and {len(fields) - _MAX_FIELDS} more"
-        named.append(BadRequest.FieldViolation(field="...", description=more))
+    named: list[BadRequest.FieldViolation] = []
+    room = _MAX_FIELDS_BYTES
+    for field in fields[:_MAX_FIELDS]:
+        path, description = (_cut(text, _MAX_TEXT_BYTES) for text in (field.field, field.description))
+        violation = BadRequest.FieldViolation(field=path, description=description)
+        room -= violation.ByteSize()
+        if room < 0:
+            break
+        named.append(violation)
+    if len(fields) > len(named):
+        named.append(BadRequest.FieldViolation(field="...", description=f"and {len(fields) - len(named)} more"))
     return BadRequest(field_violations=named)
+
+
+def _cut(text: str, size: int) -> str:
+    """At most `size` bytes of a text, whole characters."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _status(code: grpc.StatusCode, message: str, details: Sequence[Message]) -> Status:

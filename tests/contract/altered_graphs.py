@@ -1,0 +1,95 @@
+"""Graphs that misbehave on purpose, made from graphs that do not: slow ones, and ones that answer NaN."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto, helper
+
+_SIDE = 128
+
+
+def slowed(graph: bytes, output: str, turns: int) -> bytes:
+    """The same graph, but its FP32 `output` waits for `turns` products of 128 x 128 matrices (each about 0.1 ms or more)."""
+    model = onnx.load_from_string(graph)
+    before = _rename(model, output)
+    nodes = [
+        # The work hangs on the output's own values, so that no optimizer computes it when the graph is loaded.
+        helper.make_node("ReduceMax", [before], ["slow_peak"], keepdims=0),
+        helper.make_node("Mul", ["slow_peak", "slow_zero"], ["slow_nothing"]),
+        helper.make_node("Add", ["slow_start", "slow_nothing"], ["slow_first"]),
+        helper.make_node("Loop", ["slow_turns", "", "slow_first"], ["slow_last"], body=_turn()),
+        helper.make_node("ReduceMax", ["slow_last"], ["slow_sum"], keepdims=0),
+        helper.make_node("Mul", ["slow_sum", "slow_zero"], ["slow_rest"]),
+        helper.make_node("Add", [before, "slow_rest"], [output]),
+    ]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("slow_zero", TensorProto.FLOAT, [], [0.0]),
+            helper.make_tensor("slow_turns", TensorProto.INT64, [], [turns]),
+            helper.make_tensor("slow_start", TensorProto.FLOAT, [_SIDE, _SIDE], [1.0] * _SIDE**2),
+            helper.make_tensor("slow_matrix", TensorProto.FLOAT, [_SIDE, _SIDE], [1.0 / _SIDE] * _SIDE**2),
+        ]
+    )
+    return _bytes(model)
+
+
+def poisoned(graph: bytes, output: str, feature: str, value: float) -> bytes:
+    """The same graph, but the FP32 `output` of a row is NaN where its FP32 input `feature` is `value`."""
+    model = onnx.load_from_string(graph)
+    before = _rename(model, output)
+    model.graph.node.extend(
+        [
+            helper.make_node("Equal", [feature, "poison_value"], ["poison_rows"]),
+            helper.make_node("Where", ["poison_rows", "poison_nan", before], [output]),
+        ]
+    )
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("poison_value", TensorProto.FLOAT, [], [value]),
+            helper.make_tensor("poison_nan", TensorProto.FLOAT, [], [float("nan")]),
+        ]
+    )
+    return _bytes(model)
+
+
+def flattened(graph: bytes, output: str) -> bytes:
+    """The same graph, but its `output` [n, 1] is [n]."""
+    model = onnx.load_from_string(graph)
+    before = _rename(model, output)
+    model.graph.node.append(helper.make_node("Squeeze", [before, "flat_axis"], [output]))
+    model.graph.initializer.append(helper.make_tensor("flat_axis", TensorProto.INT64, [1], [1]))
+    (value,) = (value for value in model.graph.output if value.name == output)
+    value.CopyFrom(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n"]))
+    return _bytes(model)
+
+
+def _rename(model: onnx.ModelProto, output: str) -> str:
+    """Frees the name of an output and gives what the node that made it calls it now."""
+    (node,) = (node for node in model.graph.node if output in node.output)
+    renamed = f"{output}_before"
+    node.output[list(node.output).index(output)] = renamed
+    return renamed
+
+
+def _turn() -> onnx.GraphProto:
+    nodes = [
+        helper.make_node("MatMul", ["turn_in", "slow_matrix"], ["turn_out"]),
+        helper.make_node("Identity", ["go_on"], ["go_on_out"]),
+    ]
+    square = [_SIDE, _SIDE]
+    inputs = [
+        helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("turn_in", TensorProto.FLOAT, square),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("go_on_out", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("turn_out", TensorProto.FLOAT, square),
+    ]
+    return helper.make_graph(nodes, "turn", inputs, outputs)
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
