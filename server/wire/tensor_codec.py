@@ -77,6 +77,8 @@ def _read_input(message: ModelInferRequest.InferInputTensor, raw: bytes | None) 
     shape = tuple(message.shape)
     if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
         raise _BadInput(f"shape {list(shape[:_MAX_RANK])} is not a shape")
+    if 0 in shape:  # before anything is made of it: beside a 0, the other dimensions may be larger than any array's
+        raise _BadInput(f"has shape {list(shape)}: no dimension may be 0")
     if raw is None:
         array = _read_contents(message.contents, datatype, shape)
     elif message.HasField("contents"):
