@@ -15,6 +15,8 @@ from server.errors import FieldError, InvalidFeature
 from server.models.manifest import Feature
 from server.tensors import Array
 
+_FP32_MAX = float(np.finfo(np.float32).max)
+
 Value = float | str | bool | None
 Application = Mapping[str, Value]
 
@@ -90,8 +92,9 @@ Encoder = Callable[[Value], float | int | str]
 
 
 def _number(feature: Feature) -> tuple[Encoder, str]:
-    low = -math.inf if feature.minimum is None else feature.minimum
-    high = math.inf if feature.maximum is None else feature.maximum
+    # Beyond FP32 the graph would see an infinity that nobody sent.
+    low = -_FP32_MAX if feature.minimum is None else max(feature.minimum, -_FP32_MAX)
+    high = _FP32_MAX if feature.maximum is None else min(feature.maximum, _FP32_MAX)
 
     def encode(value: Value) -> float:
         if value is None:
