@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     ] = 5.0
     drain_delay_s: Annotated[Seconds, Field(description="from NOT_SERVING to refusing calls, for load balancers")] = 0.0
     drain_s: Annotated[Seconds, Field(description="time for calls in flight to finish at shutdown")] = 10.0
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="the least severe that is logged")
+    ] = "info"
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -101,7 +103,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         return Settings.model_construct(**Sourced().model_dump())  # type: ignore[call-arg]  # the sources give the fields
     except ValidationError as error:
         raise InvalidSettings("; ".join(map(_problem, error.errors()))) from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
 
 
