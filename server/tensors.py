@@ -68,16 +68,30 @@ def from_raw(datatype: DataType, shape: Sequence[int], raw: bytes) -> Array:
     """Reads raw contents; fixed-size datatypes are a read-only view, without a copy.
 
     Raises:
-        BadTensorBytes: the length is not that of the shape, or BYTES are cut short or not UTF-8.
+        BadTensorBytes: the length is not that of the shape, BYTES are cut short or not UTF-8, or BOOL is not 0 or 1.
     """
     if datatype is DataType.BYTES:
-        return from_elements(_split_elements(raw, prod(shape))).reshape(shape)
+        return in_shape(from_elements(_split_elements(raw, prod(shape))), shape)
     expected = prod(shape) * datatype.dtype.itemsize
     if len(raw) != expected:
         raise BadTensorBytes(
             f"raw contents have {len(raw)} bytes, {datatype.name} of shape {list(shape)} has {expected}"
         )
-    return np.frombuffer(raw, dtype=datatype.dtype).reshape(shape)
+    if datatype is DataType.BOOL:
+        _check_flags(raw)
+    return in_shape(np.frombuffer(raw, dtype=datatype.dtype), shape)
+
+
+def in_shape(flat: Array, shape: Sequence[int]) -> Array:
+    """A flat array, of as many elements as the shape has, in that shape.
+
+    Raises:
+        BadTensorBytes: the shape has no elements, and beside its 0 dimensions that no array can have.
+    """
+    try:
+        return flat.reshape(shape)
+    except ValueError:
+        raise BadTensorBytes(f"shape {list(shape)} is too large") from None
 
 
 def to_raw(datatype: DataType, array: Array) -> bytes:
@@ -117,6 +131,13 @@ def _split_elements(raw: bytes, count: int) -> list[bytes]:
     if len(elements) != count or position != len(raw):
         raise BadTensorBytes(f"raw contents do not hold exactly {count} length-prefixed elements")
     return elements
+
+
+def _check_flags(raw: bytes) -> None:
+    # Any other byte in a bool is undefined behaviour in the runtime.
+    wrong = np.frombuffer(raw, np.uint8) > 1
+    if wrong.any():
+        raise BadTensorBytes(f"element {int(wrong.argmax())} is neither 0 nor 1")
 
 
 def _is_utf8(element: bytes) -> bool:

@@ -10,7 +10,7 @@ from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferR
 
 from server.engine.inference import InferCommand, InferResult
 from server.errors import FieldError, InvalidTensor
-from server.tensors import Array, BadTensorBytes, DataType, Tensor, from_elements, from_raw, to_raw
+from server.tensors import Array, BadTensorBytes, DataType, Tensor, from_elements, from_raw, in_shape, to_raw
 
 _CONTENTS = {
     DataType.BOOL: "bool_contents",
@@ -99,11 +99,12 @@ def _read_contents(contents: InferTensorContents, datatype: DataType, shape: Seq
     if len(values) != prod(shape):
         raise _BadInput(f"{field} has {len(values)} elements, shape {list(shape)} has {prod(shape)}")
     if datatype is DataType.BYTES:
-        return from_elements(values).reshape(shape)
+        return in_shape(from_elements(values), shape)
     try:
-        return np.array(values, dtype=datatype.dtype).reshape(shape)
+        array = np.array(values, dtype=datatype.dtype)
     except OverflowError:
         raise _BadInput(f"a value in {field} does not fit {datatype.name}") from None
+    return in_shape(array, shape)
 
 
 def _write_contents(contents: InferTensorContents, tensor: Tensor) -> None:
