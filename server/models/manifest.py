@@ -64,8 +64,12 @@ class Feature(_Document):
     def _bounds_fit_the_type(self) -> Self:
         if self.type != "number" and (self.minimum is not None or self.maximum is not None):
             raise ValueError(f"{self.name}: only a number has a minimum or maximum")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"{self.name}: minimum must not exceed maximum")
         if self.type != "text" and self.allowed:
             raise ValueError(f"{self.name}: only text has allowed values")
+        if "" in self.allowed or len(set(self.allowed)) != len(self.allowed):
+            raise ValueError(f"{self.name}: a value in allowed is empty (that is null) or stands twice")
         if (self.type == "code") != (self.digits is not None):
             raise ValueError(f"{self.name}: digits belong to a code, and a code needs them")
         return self
@@ -149,6 +153,8 @@ class Manifest(_Document):
         grouped = [name for group in self.reason_groups for name in group.features]
         if self.reason_groups and sorted(grouped) != sorted(names):
             raise ValueError("reason_groups: every feature belongs to exactly one group")
+        if len({group.code for group in self.reason_groups}) != len(self.reason_groups):
+            raise ValueError("reason_groups: a code stands twice")
         if SCORE_GRAPH not in self.files:
             raise ValueError(f"files: {SCORE_GRAPH} is missing")
         if bool(self.reason_groups) != (EXPLAIN_GRAPH in self.files):

@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.models.manifest import ATTESTATIONS, MANIFEST, Manifest, Name, Sha256, parse_manifest
 
@@ -53,7 +54,7 @@ class Alias(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    history: tuple[AliasChange, ...]
+    history: Annotated[tuple[AliasChange, ...], Field(min_length=1)]
 
     @property
     def digest(self) -> str:
@@ -83,11 +84,11 @@ class DirectoryRepository:
 
     def digests(self, model: str) -> list[str]:
         """Digests of the model's builds, sorted."""
-        return sorted(p.name for p in _children(self._folder(model) / "builds") if _DIGEST.fullmatch(p.name))
+        return sorted(p.name for p in _folders(self._folder(model) / "builds") if _DIGEST.fullmatch(p.name))
 
     def versions(self, model: str) -> list[int]:
         """Numbered versions of a plain model, ascending."""
-        return sorted(int(p.name) for p in _children(self._folder(model)) if _VERSION.fullmatch(p.name))
+        return sorted(int(p.name) for p in _folders(self._folder(model)) if _VERSION.fullmatch(p.name))
 
     def version_folder(self, model: str, version: int) -> Path:
         return self._folder(model) / str(version)
@@ -107,13 +108,16 @@ class DirectoryRepository:
         """The manifest of a build, its digest checked.
 
         Raises:
-            RepositoryError: no such build, or the manifest's bytes are not those that the digest names.
+            RepositoryError: no such build, or the manifest's bytes are not those that the digest names, or not canonical.
             InvalidManifest: the bytes are not a manifest.
         """
         document = (self.build_folder(model, digest) / MANIFEST).read_bytes()
         if hashlib.sha256(document).hexdigest() != digest:
             raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} was changed after the build was made")
-        return parse_manifest(document)
+        manifest = parse_manifest(document)
+        if manifest.digest != digest:
+            raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} is not in its canonical form")
+        return manifest
 
     def verify(self, model: str, digest: str) -> Manifest:
         """Checks every file of a build against its digest and gives the manifest.
@@ -134,8 +138,9 @@ class DirectoryRepository:
             attestations: contents by name, kept under `attestations/`.
 
         Raises:
-            RepositoryError: the files are not those that the manifest lists.
+            RepositoryError: the files are not those that the manifest lists, or an attestation's name leads elsewhere.
         """
+        _check_names(manifest, files, attestations)
         target = self._build_path(manifest.model, manifest.digest)
         if target.is_dir():
             return manifest.digest
@@ -168,11 +173,14 @@ class DirectoryRepository:
         """
         path = self._alias_path(model, name)
         try:
-            return Alias.model_validate_json(path.read_bytes())
+            alias = Alias.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError as error:
             raise RepositoryError(f"{path}: not an alias file: {error.errors()[0]['msg']}") from None
+        if alias.name != name:
+            raise RepositoryError(f"{path}: is the alias {alias.name!r}")
+        return alias
 
     def set_alias(self, model: str, name: str, change: AliasChange, *, expected: str | None) -> Alias:
         """Points an alias to a build, if it still points to `expected` (None: it was never set).
@@ -223,12 +231,25 @@ def _children(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
+def _folders(folder: Path) -> list[Path]:
+    return [child for child in _children(folder) if child.is_dir()]
+
+
+def _check_names(manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> None:
+    problems = [f"{name} is not in the manifest" for name in sorted(files.keys() - manifest.files.keys())]
+    problems += [f"attestation name {name!r} is not allowed" for name in attestations if not _NAME.fullmatch(name)]
+    if problems:
+        raise RepositoryError(f"build {manifest.digest} of {manifest.model!r}: {'; '.join(problems)}")
+
+
 def _verify_files(folder: Path, manifest: Manifest) -> None:
     present = {p.name for p in folder.iterdir()} - {MANIFEST, ATTESTATIONS}
     problems = [f"{name} is not in the manifest" for name in sorted(present - manifest.files.keys())]
     for name, entry in sorted(manifest.files.items()):
         if name not in present:
             problems.append(f"{name} is missing")
+        elif (size := (folder / name).stat().st_size) != entry.size:
+            problems.append(f"{name} has {size} bytes, the manifest says {entry.size}")
         elif _sha256(folder / name) != entry.sha256:
             problems.append(f"{name} was changed: its sha256 is not the manifest's")
     if problems:

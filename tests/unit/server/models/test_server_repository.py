@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from plain_repository import dot_product_graph, write_plain
+from scorecard_repository import point_alias, scorecard_files, scorecard_manifest, write_scorecard
+
+from server.models.manifest import InvalidManifest
+from server.models.repository import AliasChange, AliasConflict, DirectoryRepository, RepositoryError
+
+EVIL_NAMES = ["..", ".", "", "../tiny", "a/b", "/etc", "tiny\n", ".hidden", "a\0b", "ä", "-x", "x" * 129]
+NOT_DIGESTS = ["", "..", "0" * 63, "0" * 65, "A" * 64, "../" + "0" * 61, "0" * 64 + "\n"]
+
+
+def change(digest: str, by: str = "tests") -> AliasChange:
+    return AliasChange(digest=digest, at=datetime(2005, 1, 2, tzinfo=UTC), by=by, reason="a test")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> DirectoryRepository:
+    return DirectoryRepository(tmp_path / "models")
+
+
+@pytest.fixture
+def digest(repository: DirectoryRepository) -> str:
+    return write_scorecard(repository.root)
+
+
+def build(repository: DirectoryRepository, digest: str) -> Path:
+    return repository.build_folder("tiny", digest)
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_ino) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_build_is_what_was_added_and_verifies(repository: DirectoryRepository, digest: str) -> None:
+    manifest = repository.verify("tiny", digest)
+
+    assert manifest == scorecard_manifest(scorecard_files())
+    assert repository.digests("tiny") == [digest]
+    assert repository.models() == ["tiny"]
+
+
+def test_adding_a_build_again_changes_nothing_not_even_its_attestations(repository: DirectoryRepository) -> None:
+    files = scorecard_files()
+    manifest = scorecard_manifest(files)
+    first = repository.add_build(manifest, files, {"metrics.json": b"1"})
+    before = tree(repository.root)
+
+    again = repository.add_build(manifest, files, {"metrics.json": b"2"})
+
+    assert again == first
+    assert tree(repository.root) == before
+
+
+def test_other_users_may_read_a_build(repository: DirectoryRepository, digest: str) -> None:
+    assert build(repository, digest).stat().st_mode & 0o055 == 0o055
+
+
+def test_attestations_may_come_and_go_without_touching_the_build(repository: DirectoryRepository, digest: str) -> None:
+    (build(repository, digest) / "attestations" / "later.json").write_text("{}")
+
+    repository.verify("tiny", digest)
+
+
+def test_files_that_are_not_those_of_the_manifest_are_not_added(repository: DirectoryRepository) -> None:
+    files = scorecard_files()
+    manifest = scorecard_manifest(files)
+
+    with pytest.raises(RepositoryError, match=r"extra\.bin is not in the manifest"):
+        repository.add_build(manifest, {**files, "extra.bin": b""}, {})
+    with pytest.raises(RepositoryError, match=r"golden\.json is missing"):
+        repository.add_build(manifest, {n: c for n, c in files.items() if n != "golden.json"}, {})
+    with pytest.raises(RepositoryError, match=r"model\.onnx was changed"):
+        repository.add_build(manifest, {**files, "model.onnx": files["model.onnx"][::-1]}, {})
+    assert repository.models() == []
+    assert [p.name for p in (repository.root / "tiny" / "builds").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["../evil", "../../../evil", "a/b", "..", ""])
+def test_file_names_that_lead_elsewhere_are_refused_before_anything_is_written(
+    repository: DirectoryRepository, tmp_path: Path, name: str
+) -> None:
+    files = scorecard_files()
+    manifest = scorecard_manifest(files)
+
+    with pytest.raises(RepositoryError):
+        repository.add_build(manifest, {**files, name: b"evil"}, {})
+    with pytest.raises(RepositoryError):
+        repository.add_build(manifest, files, {name: b"evil"})
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"] == []
+
+
+def test_tampered_missing_and_surplus_files_are_all_named(repository: DirectoryRepository, digest: str) -> None:
+    folder = build(repository, digest)
+    content = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (folder / "golden.json").unlink()
+    (folder / "surplus.bin").write_bytes(b"")
+
+    with pytest.raises(RepositoryError) as refused:
+        repository.verify("tiny", digest)
+    assert str(refused.value) == (
+        f"build {digest} of 'tiny': surplus.bin is not in the manifest; golden.json is missing; "
+        "model.onnx was changed: its sha256 is not the manifest's"
+    )
+
+
+def test_a_size_that_the_manifest_states_wrongly_is_refused(repository: DirectoryRepository) -> None:
+    files = scorecard_files()
+    manifest = scorecard_manifest(files)
+    wrong = manifest.files["model.onnx"].model_copy(update={"size": 1})
+    lying = manifest.model_copy(update={"files": {**manifest.files, "model.onnx": wrong}})
+
+    with pytest.raises(RepositoryError, match=r"model\.onnx has \d+ bytes, the manifest says 1"):
+        repository.add_build(lying, files, {})
+
+
+def test_a_changed_manifest_is_refused(repository: DirectoryRepository, digest: str) -> None:
+    path = build(repository, digest) / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"decline_from": 0.4', b'"decline_from": 0.9'))
+
+    with pytest.raises(RepositoryError, match=r"manifest\.json was changed after the build was made"):
+        repository.manifest("tiny", digest)
+
+
+def test_a_manifest_that_is_not_canonical_is_refused_because_its_digest_would_be_another(
+    repository: DirectoryRepository, digest: str
+) -> None:
+    document = json.dumps(json.loads((build(repository, digest) / "manifest.json").read_bytes())).encode()
+    other = hashlib.sha256(document).hexdigest()
+    folder = build(repository, digest).rename(build(repository, digest).with_name(other))
+    (folder / "manifest.json").write_bytes(document)
+
+    with pytest.raises(RepositoryError, match=r"manifest\.json is not in its canonical form"):
+        repository.manifest("tiny", other)
+
+
+def test_a_document_that_is_no_manifest_is_refused_even_under_its_own_digest(repository: DirectoryRepository) -> None:
+    digest = hashlib.sha256(b"{}").hexdigest()
+    folder = repository.root / "tiny" / "builds" / digest
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(b"{}")
+
+    with pytest.raises(InvalidManifest, match="model"):
+        repository.verify("tiny", digest)
+
+
+def test_what_a_crash_left_behind_is_neither_seen_nor_in_the_way(repository: DirectoryRepository, digest: str) -> None:
+    builds = repository.root / "tiny" / "builds"
+    (builds / ".incoming-dead").mkdir()
+    (builds / ".incoming-dead" / "model.onnx").write_bytes(b"half")
+    (repository.root / "tiny" / "aliases" / ".champion.json.4711").write_bytes(b'{"name": "cha')
+    (repository.root / "gone" / "builds" / ".incoming-dead").mkdir(parents=True)
+    (repository.root / "gone" / ".lock").touch()
+    other = write_scorecard(repository.root, intercept=-1.0)
+
+    assert repository.models() == ["tiny"]
+    assert repository.digests("tiny") == sorted([digest, other])
+    assert repository.aliases("tiny") == {"champion": other}
+
+
+def test_a_repository_that_is_not_there_is_named(repository: DirectoryRepository) -> None:
+    with pytest.raises(RepositoryError, match="no such directory"):
+        repository.models()
+
+
+def test_plain_models_have_numbered_folders_and_nothing_else_counts(repository: DirectoryRepository) -> None:
+    write_plain(repository.root, "dot", dot_product_graph(), 1, 2, 10)
+    for name in ("0", "01", "latest", "-1", "٣", "1e3"):
+        (repository.root / "dot" / name).mkdir()
+    (repository.root / "dot" / "99").write_text("a file, not a version")
+    (repository.root / "empty").mkdir()
+    (repository.root / "README.md").write_text("not a model")
+    (repository.root / "bad name").mkdir()
+
+    assert repository.models() == ["dot"]
+    assert repository.versions("dot") == [1, 2, 10]
+    assert repository.version_folder("dot", 10) == repository.root / "dot" / "10"
+
+
+@pytest.mark.parametrize("name", EVIL_NAMES)
+def test_names_that_lead_elsewhere_are_refused_everywhere(
+    repository: DirectoryRepository, digest: str, name: str
+) -> None:
+    for use in (
+        lambda: repository.digests(name),
+        lambda: repository.versions(name),
+        lambda: repository.version_folder(name, 1),
+        lambda: repository.build_folder(name, digest),
+        lambda: repository.aliases(name),
+        lambda: repository.alias(name, "champion"),
+        lambda: repository.alias("tiny", name),
+        lambda: repository.set_alias(name, "champion", change(digest), expected=None),
+        lambda: repository.set_alias("tiny", name, change(digest), expected=None),
+    ):
+        with pytest.raises(RepositoryError, match="is not allowed"):
+            use()
+
+
+@pytest.mark.parametrize("digest", NOT_DIGESTS)
+def test_what_is_not_a_digest_is_refused(repository: DirectoryRepository, digest: str) -> None:
+    with pytest.raises(RepositoryError, match="is not 64 hexadecimal digits"):
+        repository.build_folder("tiny", digest)
+
+
+def test_an_alias_moves_with_its_history(repository: DirectoryRepository, digest: str) -> None:
+    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
+
+    moved = repository.set_alias("tiny", "champion", change(other, by="risk"), expected=digest)
+
+    assert repository.alias("tiny", "champion") == moved
+    assert [(c.digest, c.by) for c in moved.history] == [(digest, "tests"), (other, "risk")]
+    assert repository.aliases("tiny") == {"champion": other}
+    assert repository.alias("tiny", "challenger") is None
+
+
+def test_an_alias_does_not_move_when_it_points_elsewhere_than_the_writer_thought(
+    repository: DirectoryRepository, digest: str
+) -> None:
+    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
+    before = tree(repository.root)
+
+    for expected in (other, None):
+        with pytest.raises(AliasConflict, match=f"points to {digest}, not to {expected}"):
+            repository.set_alias("tiny", "champion", change(other), expected=expected)
+    with pytest.raises(AliasConflict, match=f"points to None, not to {digest}"):
+        repository.set_alias("tiny", "challenger", change(other), expected=digest)
+    assert tree(repository.root) == before
+
+
+def test_an_alias_points_only_to_a_build_that_is_there(repository: DirectoryRepository, digest: str) -> None:
+    with pytest.raises(RepositoryError, match="has no build"):
+        repository.set_alias("tiny", "champion", change("0" * 64), expected=digest)
+    with pytest.raises(RepositoryError, match="'unknown' has no build"):
+        repository.set_alias("unknown", "champion", change(digest), expected=None)
+    assert not (repository.root / "unknown").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"name": "champion"}',
+        b'{"name": "champion", "history": []}',
+        b'{"name": "champion", "history": [{"digest": "main", "at": "2005-01-02", "by": "", "reason": ""}]}',
+    ],
+)
+def test_a_damaged_alias_file_is_named(repository: DirectoryRepository, digest: str, content: bytes) -> None:
+    path = repository.root / "tiny" / "aliases" / "champion.json"
+    path.write_bytes(content)
+
+    with pytest.raises(RepositoryError, match=r"champion\.json: not an alias file: "):
+        repository.aliases("tiny")
+    with pytest.raises(RepositoryError, match="not an alias file"):
+        repository.set_alias("tiny", "champion", change(digest), expected=None)
+    assert path.read_bytes() == content
+
+
+def test_an_alias_file_under_another_aliases_name_is_refused(repository: DirectoryRepository) -> None:
+    digest = write_scorecard(repository.root)
+    point_alias(repository.root, "tiny", "challenger", digest)
+    aliases = repository.root / "tiny" / "aliases"
+    (aliases / "challenger.json").replace(aliases / "champion.json")
+
+    with pytest.raises(RepositoryError, match=r"champion\.json: is the alias 'challenger'"):
+        repository.alias("tiny", "champion")
+
+
+def move(root: Path, expected: str, target: str, start: str, results: str) -> None:
+    """Waits for the starting gun, tries to move the champion, and says how it went."""
+    while not Path(start).exists():
+        os.sched_yield()
+    try:
+        DirectoryRepository(root).set_alias("tiny", "champion", change(target, by=str(os.getpid())), expected=expected)
+    except AliasConflict:
+        (Path(results) / f"lost-{os.getpid()}").touch()
+    else:
+        (Path(results) / f"won-{os.getpid()}").touch()
+
+
+def add(root: Path, start: str, results: str) -> None:
+    while not Path(start).exists():
+        os.sched_yield()
+    files = scorecard_files(0.25)
+    added = DirectoryRepository(root).add_build(scorecard_manifest(files), files, {})
+    (Path(results) / f"{added}-{os.getpid()}").touch()
+
+
+def race(target: object, arguments: tuple[object, ...], start: Path, count: int) -> None:
+    context = multiprocessing.get_context("fork")
+    racers = [context.Process(target=target, args=arguments) for _ in range(count)]  # type: ignore[arg-type]
+    for racer in racers:
+        racer.start()
+    start.touch()
+    for racer in racers:
+        racer.join(30)
+    assert [racer.exitcode for racer in racers] == [0] * count
+
+
+def test_of_several_processes_that_move_an_alias_at_once_exactly_one_wins(
+    repository: DirectoryRepository, digest: str, tmp_path: Path
+) -> None:
+    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
+    results, start = tmp_path / "results", tmp_path / "start"
+    results.mkdir()
+
+    race(move, (repository.root, digest, other, str(start), str(results)), start, 4)
+
+    won = [path.name.split("-")[1] for path in results.iterdir() if path.name.startswith("won")]
+    assert len(won) == 1
+    assert len(list(results.iterdir())) == 4
+    champion = repository.alias("tiny", "champion")
+    assert champion is not None
+    assert [c.digest for c in champion.history] == [digest, other]
+    assert champion.history[-1].by == won[0]
+
+
+def test_several_processes_may_add_the_same_build_at_once(repository: DirectoryRepository, tmp_path: Path) -> None:
+    results, start = tmp_path / "results", tmp_path / "start"
+    results.mkdir()
+
+    race(add, (repository.root, str(start), str(results)), start, 4)
+
+    (digest,) = repository.digests("tiny")
+    assert len(list(results.glob(f"{digest}-*"))) == 4
+    repository.verify("tiny", digest)
+    assert [p.name for p in (repository.root / "tiny" / "builds").iterdir()] == [digest]
