@@ -66,14 +66,14 @@ class Explanation(nn.Module):
         self, module: ScoringModule, encoder: Encoder, groups: Sequence[ReasonGroup], baseline: Encoded
     ) -> None:
         super().__init__()
-        group_of = _group_of_feature(encoder, groups)
+        number_groups, category_groups = column_groups(encoder, groups)
         coalitions = _proper_coalitions(len(groups))
         everything = 2 ** len(groups) - 1
         weights, self.weight_of_all = shapley_weights(len(groups))
         self.module = module
         buffers = {
-            "number_mask": coalitions[:, None, [group_of[name] for name in encoder.numbers]],
-            "category_mask": coalitions[:, None, [group_of[lookup.feature] for lookup in encoder.categories]],
+            "number_mask": coalitions[:, None, number_groups],
+            "category_mask": coalitions[:, None, category_groups],
             "baseline_numbers": baseline.numbers,
             "baseline_categories": baseline.categories,
             "weights": weights,
@@ -94,6 +94,19 @@ class Explanation(nn.Module):
         probability = torch.sigmoid(own)
         relief = probability - torch.sigmoid(others[:, self.all_but_one]).mean(dim=2)
         return contributions, relief, probability
+
+
+def column_groups(encoder: Encoder, groups: Sequence[ReasonGroup]) -> tuple[list[int], list[int]]:
+    """The group that each column of an `Encoded` moves with: of the numbers [R], and of the categories [C].
+
+    Raises:
+        ValueError: a feature belongs to no group.
+    """
+    group_of = {name: number for number, group in enumerate(groups) for name in group.features}
+    missing = [feature.name for feature in encoder.features if feature.name not in group_of]
+    if missing:
+        raise ValueError(f"features {', '.join(missing)}: in no reason group")
+    return [group_of[name] for name in encoder.numbers], [group_of[lookup.feature] for lookup in encoder.categories]
 
 
 def shapley_weights(players: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], float]:
@@ -122,11 +135,3 @@ def _mix(own: Tensor, baseline: Tensor, mask: Tensor) -> Tensor:
     """The application itself, then each coalition with each baseline row: [n, columns] to [n, 1 + S K, columns]."""
     mixed = torch.where(mask, own[:, None, None, :], baseline).flatten(1, 2)
     return torch.cat([own[:, None, :], mixed], dim=1)
-
-
-def _group_of_feature(encoder: Encoder, groups: Sequence[ReasonGroup]) -> dict[str, int]:
-    group_of = {name: number for number, group in enumerate(groups) for name in group.features}
-    missing = [feature.name for feature in encoder.features if feature.name not in group_of]
-    if missing:
-        raise ValueError(f"features {', '.join(missing)}: in no reason group")
-    return group_of

@@ -122,6 +122,7 @@ def make_scorecard(module: ScoringModule) -> tuple[Scorecard, pl.DataFrame]:
     """A scorecard that approves half of the training rows, and its baseline rows."""
     pd = sigmoid(log_odds(module, TRAINING_ROWS))
     approve_below, decline_from = (float(edge) for edge in np.quantile(pd, (0.5, 0.7)) + 3e-6)
-    baseline = TRAINING_ROWS[choose_baseline(ENCODER.encode(TRAINING_ROWS), pd, approve_below, 4)]
+    rows = ENCODER.encode(TRAINING_ROWS)
+    baseline = TRAINING_ROWS[choose_baseline(module, ENCODER, GROUPS, rows, pd, approve_below, 4)]
     cutoffs = Cutoffs(approve_below=approve_below, decline_from=decline_from, rule="half are approved")
     return Scorecard(module, ENCODER, cutoffs, GROUPS, ENCODER.encode(baseline)), baseline

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_in import ENCODER, FEATURES, GROUPS, StandIn, applications, log_odds, sigmoid
 
-from flows.training.build.baseline import NoBaseline, choose_baseline
 from flows.training.build.graph import PROBABILITY
 from flows.training.build.reasons import CONTRIBUTIONS, OUTPUTS, RELIEF, build_explain_graph, shapley_weights
 from flows.training.build.scorecard import Graphs, Scorecard
-from flows.training.model.encoding import Encoded, feeds
+from flows.training.model.encoding import feeds
 from flows.training.model.scoring import ScoringModule
 from server.models.manifest import ReasonGroup
 from server.runtime.onnx import OnnxBackend
@@ -173,28 +172,3 @@ def test_shapley_weights_hand_out_the_grand_coalition_and_nothing_for_free(playe
     assert weights[0].sum() == pytest.approx(-1)
     assert of_all * players == pytest.approx(1)
     assert math.isfinite(float(np.abs(weights).sum()))
-
-
-def test_the_baseline_is_approved_spread_over_the_pd_and_the_same_every_time() -> None:
-    rows = ENCODER.encode(applications(3000, seed=4))
-    pd = np.random.default_rng(0).random(3000)
-
-    positions = choose_baseline(rows, pd, 0.4, 4)
-
-    assert (pd[positions] < 0.4).all()
-    assert [int(p // 0.1) for p in pd[positions]] == [0, 1, 2, 3]
-    np.testing.assert_array_equal(positions, choose_baseline(rows, pd, 0.4, 4))
-
-
-def test_the_medoid_is_the_common_kind_of_row_not_the_odd_one() -> None:
-    common, odd = [[5.0, 1.0], [1, 1]], [[900.0, np.nan], [2, 3]]
-    rows = Encoded(
-        np.array([odd[0], *[common[0]] * 5, odd[0]], np.float32), np.array([odd[1], *[common[1]] * 5, odd[1]], np.int64)
-    )
-    assert choose_baseline(rows, np.linspace(0, 0.1, 7), 0.5, 1)[0] in range(1, 6)
-
-
-def test_too_few_approved_rows_are_no_baseline() -> None:
-    rows = ENCODER.encode(applications(10))
-    with pytest.raises(NoBaseline, match="2 of 10"):
-        choose_baseline(rows, np.linspace(0, 1, 10), 0.2, 4)

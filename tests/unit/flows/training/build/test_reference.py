@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stand_in import ENCODER, FEATURES, applications
 
 from flows.training.build.reference import SCORE_EDGES, take_reference
 from server.models.manifest import Cutoffs
@@ -16,6 +15,7 @@ from server.models.reference import (
     Reference,
     parse_reference,
 )
+from stand_in import ENCODER, FEATURES, applications
 
 CUTOFFS = Cutoffs(approve_below=0.1, decline_from=0.2, rule="test")
 
