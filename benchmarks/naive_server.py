@@ -38,7 +38,7 @@ class NaiveService(rpc.GRPCInferenceServiceServicer):
 
 async def serve(path: str, port: int) -> None:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    rpc.add_GRPCInferenceServiceServicer_to_server(NaiveService(path), server)
+    rpc.add_GRPCInferenceServiceServicer_to_server(NaiveService(path), server)  # type: ignore[abstract]
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()

@@ -75,6 +75,7 @@ def load(settings: Settings, metrics: Metrics) -> Catalogue:
 def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> Engine:
     """The engine over a loaded catalogue; called on the event loop that will serve."""
     queues = QueueSettings(
+        settings.max_rows_per_call,
         infer=Limits(settings.max_batch_rows, settings.max_queue_rows, settings.inline_below_ms / 1e3),
         explain=Limits(settings.max_explain_batch_rows, settings.max_explain_queue_rows, inline_below_s=0),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from server.engine.decision_ids import DecisionIds
 from server.engine.explaining import explain_one, explain_within
-from server.engine.inference import InferCommand, InferResult, to_work
+from server.engine.inference import InferCommand, InferResult
 from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
 from server.engine.scoring import (
     Reason,
@@ -34,7 +34,7 @@ from server.models.features import Application
 from server.models.loader import PROBABILITY, LoadedModel, Scorecard
 from server.observe.metrics import Metrics
 from server.scheduling.batch import Work
-from server.tensors import Array, Tensor
+from server.tensors import Array
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,13 @@ class Engine:
         """Computes tensors from tensors.
 
         Raises:
-            ServingError: any of those that `to_work` and the queue raise.
+            ServingError: any of those that the model's interface and the queue raise.
         """
         served = self.served(command.model, command.version)
-        session = served.model.session
-        work, group = to_work(session, command, self.limits.max_rows_per_call)
-        self._metrics.request_rows.labels(served.model.name).observe(work.rows)
+        work, group = served.tensors.to_work(command)
+        served.request_rows.observe(work.rows)
         arrays = await served.queue.submit(work, group, command.deadline)
-        datatypes = {spec.name: spec.datatype for spec in session.outputs}
-        outputs = [Tensor(name, datatypes[name], array) for name, array in zip(work.outputs, arrays, strict=True)]
-        return InferResult(served.model.name, served.model.version, outputs)
+        return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
     async def score(self, command: ScoreCommand) -> ScoreResult:
         """Decides on applications; a repeated request_id gets the first answer.
@@ -188,7 +185,7 @@ class Engine:
         served, scorecard = self.scorecard(command.model, command.version)
         count = len(command.applications)
         self._check_count(count)
-        self._metrics.request_rows.labels(served.model.name).observe(count)
+        served.request_rows.observe(count)
         columns = scorecard.schema.encode(command.applications)
         probabilities = await self._probabilities(served, columns, count, command.deadline)
         decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from server.errors import FieldError, InvalidTensor, TooManyRows
 from server.runtime.session import Session
 from server.scheduling.batch import Work
-from server.tensors import Tensor, TensorSpec
+from server.tensors import Array, Tensor, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,65 +30,76 @@ class InferResult:
     outputs: Sequence[Tensor] = field(default_factory=list)
 
 
-def is_batched(session: Session) -> bool:
-    """The first dimension of every input and output is the caller's to choose: rows that may share a run."""
-    specs = (*session.inputs, *session.outputs)
-    return bool(session.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in specs)
+class TensorInterface:
+    """What a model takes and gives, held ready to check requests against.
 
-
-def to_work(session: Session, command: InferCommand, max_rows: int) -> tuple[Work, Hashable]:
-    """Checks a request and gives the work and its group (equal groups may share a run; None never shares).
-
-    Raises:
-        InvalidTensor: naming each tensor that is missing, unknown, given twice, or of the wrong datatype or shape.
-        TooManyRows: more rows than `max_rows`.
+    Args:
+        session: the model's.
+        max_rows: most rows in one call.
     """
-    outputs, errors = _outputs(session, command.outputs)
-    errors += _input_errors(session.inputs, command.inputs)
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InvalidTensor(f"{errors[0].field}: {errors[0].description}{more}", fields=errors)
-    feeds = {tensor.name: tensor.array for tensor in command.inputs}
-    if not is_batched(session):
-        return Work(feeds, outputs, 1, batched=False), None
-    counts = {array.shape[0] for array in feeds.values()}
-    if len(counts) != 1:
-        named = ", ".join(f"{name} has {array.shape[0]}" for name, array in feeds.items())
-        raise InvalidTensor(f"inputs: the numbers of rows differ: {named}", fields=[FieldError("inputs", named)])
-    rows = counts.pop()
-    if rows > max_rows:
-        raise TooManyRows(
-            f"{rows} rows in one call, the limit is {max_rows}",
-            fields=[FieldError("inputs", f"at most {max_rows} rows")],
-        )
-    group = (outputs, tuple((name, array.shape[1:]) for name, array in sorted(feeds.items())))
-    return Work(feeds, outputs, rows, batched=True), group
+
+    def __init__(self, session: Session, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self._inputs = {spec.name: spec for spec in session.inputs}
+        self._datatypes = {spec.name: spec.datatype for spec in session.outputs}
+        self._outputs = tuple(self._datatypes)
+        specs = (*session.inputs, *session.outputs)
+        # The first dimension of every input and output is the caller's to choose: rows that may share a run.
+        self.batched = bool(session.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in specs)
+
+    def to_work(self, command: InferCommand) -> tuple[Work, Hashable]:
+        """Checks a request and gives the work and its group (equal groups may share a run; None never shares).
+
+        Raises:
+            InvalidTensor: naming each tensor that is missing, unknown, given twice, or of the wrong datatype or shape.
+            TooManyRows: more rows than one call may have.
+        """
+        errors = [*self._output_errors(command.outputs), *self._input_errors(command.inputs)]
+        if errors:
+            raise _invalid(errors)
+        outputs = tuple(command.outputs) or self._outputs
+        feeds = {tensor.name: tensor.array for tensor in command.inputs}
+        if not self.batched:
+            return Work(feeds, outputs, 1, batched=False), None
+        group = (outputs, *(feeds[name].shape[1:] for name in self._inputs))
+        return Work(feeds, outputs, self._rows(feeds), batched=True), group
+
+    def tensors(self, work: Work, arrays: Sequence[Array]) -> list[Tensor]:
+        """The outputs of a run, named and typed."""
+        return [Tensor(name, self._datatypes[name], array) for name, array in zip(work.outputs, arrays, strict=True)]
+
+    def _rows(self, feeds: Mapping[str, Array]) -> int:
+        counts = {array.shape[0] for array in feeds.values()}
+        if len(counts) != 1:
+            named = ", ".join(f"{name} has {array.shape[0]}" for name, array in feeds.items())
+            raise _invalid([FieldError("inputs", f"the numbers of rows differ: {named}")])
+        rows: int = counts.pop()
+        if rows > self._max_rows:
+            message = f"{rows} rows in one call, the limit is {self._max_rows}"
+            raise TooManyRows(message, fields=[FieldError("inputs", message)])
+        return rows
+
+    def _output_errors(self, wanted: Sequence[str]) -> Iterator[FieldError]:
+        for index, name in enumerate(wanted):
+            if name not in self._datatypes:
+                yield FieldError(f"outputs[{index}]", f"the model has no output {name[:128]!r}")
+            elif name in wanted[:index]:
+                yield FieldError(f"outputs[{index}]", f"{name!r} is asked for twice")
+
+    def _input_errors(self, inputs: Sequence[Tensor]) -> Iterator[FieldError]:
+        seen: set[str] = set()
+        for index, tensor in enumerate(inputs):
+            problem = "is given twice" if tensor.name in seen else _problem(self._inputs.get(tensor.name), tensor)
+            seen.add(tensor.name)
+            if problem:
+                yield FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}")
+        if len(seen) < len(self._inputs):
+            yield from (FieldError("inputs", f"{name!r} is missing") for name in self._inputs if name not in seen)
 
 
-def _outputs(session: Session, wanted: Sequence[str]) -> tuple[tuple[str, ...], list[FieldError]]:
-    known = tuple(spec.name for spec in session.outputs)
-    errors = [
-        FieldError(f"outputs[{i}]", f"the model has no output {n[:128]!r}")
-        for i, n in enumerate(wanted)
-        if n not in known
-    ]
-    errors += [
-        FieldError(f"outputs[{i}]", f"{n!r} is asked for twice") for i, n in enumerate(wanted) if n in wanted[:i]
-    ]
-    return (tuple(wanted) or known), errors
-
-
-def _input_errors(specs: Sequence[TensorSpec], inputs: Sequence[Tensor]) -> list[FieldError]:
-    by_name = {spec.name: spec for spec in specs}
-    errors: list[FieldError] = []
-    seen: set[str] = set()
-    for index, tensor in enumerate(inputs):
-        problem = "is given twice" if tensor.name in seen else _problem(by_name.get(tensor.name), tensor)
-        seen.add(tensor.name)
-        if problem:
-            errors.append(FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}"))
-    errors += [FieldError("inputs", f"{name!r} is missing") for name in by_name if name not in seen]
-    return errors
+def _invalid(errors: Sequence[FieldError]) -> InvalidTensor:
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return InvalidTensor(f"{errors[0].field}: {errors[0].description}{more}", fields=errors)
 
 
 def _problem(spec: TensorSpec | None, tensor: Tensor) -> str:

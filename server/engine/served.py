@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from server.engine.inference import TensorInterface
 from server.models.loader import LoadedModel, Scorecard
 from server.models.manifest import ReasonGroup
+from server.observe.histogram import Distribution
 from server.observe.metrics import Metrics
 from server.runtime.session import Session
 from server.scheduling.queue import BatchQueue, Limits
@@ -20,8 +22,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """Bounds of the two queues of a model: decisions come first, explanations have their own budget."""
+    """Bounds of a call, and of the two queues of a model: decisions come first, explanations have their own budget."""
 
+    max_rows_per_call: int
     infer: Limits
     explain: Limits
 
@@ -39,8 +42,10 @@ class ServedModel:
     """A model version in service."""
 
     model: LoadedModel
+    tensors: TensorInterface
     queue: BatchQueue
     explainer: Explainer | None
+    request_rows: Distribution
 
     @property
     def scorecard(self) -> Scorecard | None:
@@ -68,7 +73,13 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
     if model.scorecard and model.scorecard.explain:
         explain_queue = queue(model.scorecard.explain, "explain", settings.explain)
         explainer = Explainer(explain_queue, model.scorecard.manifest.reason_groups)
-    return ServedModel(model, queue(model.session, "infer", settings.infer), explainer)
+    return ServedModel(
+        model,
+        TensorInterface(model.session, settings.max_rows_per_call),
+        queue(model.session, "infer", settings.infer),
+        explainer,
+        metrics.request_rows.labels(model.name),
+    )
 
 
 def _log_failure(model: LoadedModel, queue: str) -> Callable[[str], None]:

@@ -6,12 +6,15 @@ counted under the empty model).
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+
+from server.observe.histogram import Distribution, Histogram
 
 # Every series would come with a second one that only tells when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_PROBABILITIES = (*(i / 50 for i in range(1, 25)), 0.5, 0.6, 0.8, 1.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
@@ -48,7 +51,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._calls: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._calls: dict[tuple[str, str, str], tuple[Counter, Distribution]] = {}
         self.requests_total = Counter(
             "credence_requests",
             "Calls answered, by outcome: OK, or the reason of the error",
@@ -59,29 +62,31 @@ class Metrics:
             "credence_request_duration_seconds",
             "From the first byte handled to the answer handed over",
             ["method", "model"],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
-        self.requests_in_flight = Gauge("credence_requests_in_flight", "Calls being answered", registry=registry)
+        self.in_flight = 0
+        in_flight = Gauge("credence_requests_in_flight", "Calls being answered", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
         self.request_rows = Histogram(
-            "credence_request_rows", "Rows in one call", ["model"], buckets=_ROWS, registry=registry
+            "credence_request_rows", "Rows in one call", ["model"], bounds=_ROWS, registry=registry
         )
         self.queue_rows = Gauge("credence_queue_rows", "Rows that wait", ["model", "queue"], registry=registry)
         self.queue_seconds = Histogram(
             "credence_queue_duration_seconds",
             "From submission to the start of the batch",
             ["model", "queue"],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
         self.batch_rows = Histogram(
-            "credence_batch_rows", "Rows in one run of a model", ["model", "queue"], buckets=_ROWS, registry=registry
+            "credence_batch_rows", "Rows in one run of a model", ["model", "queue"], bounds=_ROWS, registry=registry
         )
         self.compute_seconds = Histogram(
             "credence_compute_duration_seconds",
             "One run of a model",
             ["model", "queue"],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
         self.dropped_total = Counter(
@@ -100,7 +105,7 @@ class Metrics:
             "credence_probability_of_default",
             "Probabilities given",
             ["model", "build"],
-            buckets=[i / 50 for i in range(1, 25)] + [0.5, 0.6, 0.8, 1.0],
+            bounds=_PROBABILITIES,
             registry=registry,
         )
         self.reasons_deferred_total = Counter(

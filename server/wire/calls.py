@@ -48,7 +48,7 @@ class Calls:
         async def handle(raw: bytes, context: Context) -> bytes:
             started = time.monotonic()
             model, outcome = "", "CANCELLED"
-            self._metrics.requests_in_flight.inc()
+            self._metrics.in_flight += 1
             try:
                 if not while_draining:
                     self.refuse_while_draining()
@@ -64,7 +64,7 @@ class Calls:
             else:
                 return response
             finally:
-                self._metrics.requests_in_flight.dec()
+                self._metrics.in_flight -= 1
                 self.count(method, model, outcome, time.monotonic() - started)
 
         return grpc.unary_unary_rpc_method_handler(handle)

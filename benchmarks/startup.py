@@ -1,0 +1,57 @@
+"""From process start to ready: `python -m benchmarks.startup [--model-repository model_repository]`.
+
+Ready means that ServerReady answers true: the champion is loaded, warm, and right on its golden rows. Beside it the same
+for an interpreter that only imports what the server imports, because that is most of it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import credence
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.processes import server_process
+
+PORT, METRICS_PORT = 18031, 18032
+IMPORTS = "import server.bootstrap"
+
+
+def main(
+    model_repository: Annotated[Path, typer.Option(help="what the server loads")] = Path("model_repository"),
+    runs: Annotated[int, typer.Option(min=1)] = 10,
+) -> None:
+    ready = [time_to_ready(model_repository) for _ in range(runs + 1)][1:]
+    imports = [time_imports() for _ in range(runs + 1)][1:]
+    table = Table(title=f"seconds, {runs} runs after one warm-up")
+    for column in ("what", "min", "median", "max"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for name, seconds in (("process start to ready", ready), ("interpreter and imports alone", imports)):
+        table.add_row(name, *(f"{value:.2f}" for value in (min(seconds), statistics.median(seconds), max(seconds))))
+    Console().print(table)
+
+
+def time_to_ready(repository: Path) -> float:
+    started = time.perf_counter()
+    arguments = ["--model-repository", str(repository), "--grpc-port", str(PORT), "--metrics-port", str(METRICS_PORT)]
+    with server_process("server", arguments, PORT, core=None), credence.Client(f"127.0.0.1:{PORT}") as client:
+        while not client.server_ready():
+            time.sleep(0.005)
+        return time.perf_counter() - started
+
+
+def time_imports() -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True)  # noqa: S603 - a constant
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    typer.run(main)
