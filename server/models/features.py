@@ -101,12 +101,11 @@ def _number(feature: Feature) -> tuple[Encoder, str]:
             return _missing(feature, math.nan)
         if value.__class__ is not float and (isinstance(value, bool | str) or not isinstance(value, int | float)):
             raise Refusal(f"a number is expected, not {_kind(value)}")
-        number = float(value)
-        if not math.isfinite(number):
+        if low <= value <= high:
+            return float(value)
+        if isinstance(value, float) and not math.isfinite(value):
             raise Refusal("NaN and infinity are not numbers to score; send null for a missing value")
-        if not low <= number <= high:
-            raise Refusal(f"{number:g} is outside {low:g} to {high:g}")
-        return number
+        raise Refusal(f"{_figure(value)} is outside {low:g} to {high:g}")
 
     return encode, "f4"
 
@@ -172,6 +171,13 @@ def _missing(feature: Feature, missing: T) -> T:
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "a flag"
-    return (
-        "text" if isinstance(value, str) else f"{value:g}" if isinstance(value, float | int) else type(value).__name__
-    )
+    if isinstance(value, float | int):
+        return _figure(value)
+    return "text" if isinstance(value, str) else type(value).__name__
+
+
+def _figure(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # an int has no bounds
+        return "a number of over 308 digits"
