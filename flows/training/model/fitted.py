@@ -1,17 +1,19 @@
 """What fitting gives to the rest of training: a calibrated network, and the same inputs for the models it is compared with.
 
-`flows.training.model.network.fit_network` makes a `FittedNetwork`; `flows.training.train` turns it into a build.
+A `FitNetwork` makes a `FittedNetwork`; `flows.training.train` turns it into a build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from flows.training.data.spec import DatasetSpec
 from flows.training.model.columns import Columns
 from flows.training.model.encoding import Encoded, Encoder
 from flows.training.model.scoring import ScoringModule
@@ -74,3 +76,24 @@ class FittedNetwork:
     module: ScoringModule
     calibration: Calibration
     inputs: ModelInputs
+
+
+class FitNetwork(Protocol):
+    """Fits encoder and network on the training rows, stops and calibrates on the calibration rows.
+
+    The same arguments give the same network on the same machine.
+
+    Raises:
+        Diverged: loss or weights are not finite.
+        ValueError: the rows do not allow it; the message says why.
+    """
+
+    def __call__(
+        self,
+        spec: DatasetSpec,
+        training: Sample,
+        calibration: Sample,
+        *,
+        seeds: Sequence[int],
+        progress: Callable[[FitProgress], None],
+    ) -> FittedNetwork: ...

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from quick_network import fit_diverging_network, fit_quick_network
+from rich.console import Console
+
+from flows.training.build.cutoffs import CutoffSettings, Economics, ExpectedLossRule
+from flows.training.data.load import load_loans
+from flows.training.data.loans import Loans
+from flows.training.data.spec import load_spec
+from flows.training.model.fitted import Diverged
+from flows.training.plan import Plan
+from flows.training.progress import ConsoleProgress, Stages
+from flows.training.train import Surroundings, Trained, train
+from server.models.loader import load_build
+from server.models.manifest import Scaling
+from server.models.repository import DirectoryRepository
+from server.runtime.onnx import OnnxBackend
+
+pytestmark = pytest.mark.real
+
+PLAN = Plan(
+    model="scorecard",
+    as_of=date(2005, 1, 1),
+    training_months=24,
+    seeds=(0,),
+    cutoffs=CutoffSettings(
+        economics=Economics(loss_given_default=0.65, margin=0.02),
+        rule=ExpectedLossRule(rule="expected_loss", refer_band=0.2),
+    ),
+    scaling=Scaling(base_points=600, base_odds=30, points_to_double_odds=20),
+    baseline_rows=2,
+    golden_rows=12,
+    generated_rows=100,
+    explained_rows=5,
+    bootstrap_replicates=20,
+)
+MADE_AT = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def loans() -> Loans:
+    whole = load_loans(load_spec("sba_7a"))
+    return replace(whole, frame=whole.frame.sample(40_000, seed=1).sort("id"))
+
+
+def run(loans: Loans, root: Path, *, plan: Plan = PLAN, at: datetime = MADE_AT, **changes: object) -> Trained:
+    around = Surroundings(
+        fit_network=fit_quick_network,
+        repository=DirectoryRepository(root),
+        backend=OnnxBackend(),
+        now=lambda: at,
+        code_revision="0" * 40,
+        source="the embedded file",
+        by="the tests",
+    )
+    stages = Stages(ConsoleProgress(Console(file=StringIO())))
+    return train(loans, plan, replace(around, **changes), stages, alias="challenger")
+
+
+@pytest.fixture(scope="module")
+def trained(loans: Loans, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
+    root = tmp_path_factory.mktemp("repository")
+    return run(loans, root), root
+
+
+def test_the_build_is_registered_under_its_digest_and_alias(trained: tuple[Trained, Path]) -> None:
+    result, root = trained
+    repository = DirectoryRepository(root)
+    assert repository.digests("scorecard") == [result.digest]
+    assert repository.aliases("scorecard") == {"challenger": result.digest}
+    alias = repository.alias("scorecard", "challenger")
+    assert alias is not None
+    assert (alias.history[0].by, alias.history[0].at) == ("the tests", MADE_AT)
+    assert repository.verify("scorecard", result.digest).training.as_of == PLAN.as_of
+
+
+def test_a_server_loads_the_build_and_finds_its_golden_rows_right(trained: tuple[Trained, Path]) -> None:
+    result, root = trained
+    model = load_build(DirectoryRepository(root), "scorecard", result.digest, OnnxBackend())
+    assert model.scorecard is not None
+    assert model.scorecard.explain is not None
+    model.close()
+
+
+def test_attestations_tell_quality_origin_and_proof(trained: tuple[Trained, Path]) -> None:
+    result, root = trained
+    folder = DirectoryRepository(root).build_folder("scorecard", result.digest) / "attestations"
+    documents = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(documents) == {"metrics.json", "lineage.json", "conversion.json", "dossier.html"}
+    metrics = json.loads(documents["metrics.json"])
+    assert {(r["vintage"], r["model"]) for r in metrics["results"]} == {
+        (vintage, model) for vintage in ("2005", "2006") for model in ("network", "LightGBM", "WoE logistic")
+    }
+    lineage = json.loads(documents["lineage.json"])
+    assert lineage["digest"] == result.digest
+    assert lineage["code_revision"] == "0" * 40
+    assert {"network", "conversion check"} <= lineage["seconds"].keys()
+    assert "torch" in lineage["packages"]
+    conversion = json.loads(documents["conversion.json"])
+    assert [group["group"] for group in conversion["groups"]] == [
+        "loans of 2005",
+        "loans of 2006",
+        "edge",
+        "generated",
+    ]
+    assert result.digest in documents["dossier.html"].decode()
+
+
+def test_the_cutoffs_follow_their_rule(trained: tuple[Trained, Path]) -> None:
+    cutoffs = trained[0].build.manifest.cutoffs
+    break_even = 0.02 / 0.67
+    assert cutoffs.approve_below == pytest.approx(0.8 * break_even, abs=1e-4)
+    assert cutoffs.decline_from == pytest.approx(1.2 * break_even, abs=1e-4)
+    assert cutoffs.rule.startswith("expected loss")
+
+
+def test_the_same_inputs_and_seed_give_the_same_digest_at_another_time(
+    trained: tuple[Trained, Path], loans: Loans, tmp_path: Path
+) -> None:
+    again = run(loans, tmp_path, at=datetime(2031, 1, 1, tzinfo=UTC), code_revision="1" * 40)
+    assert again.digest == trained[0].digest
+
+
+def test_another_seed_gives_another_digest(trained: tuple[Trained, Path], loans: Loans, tmp_path: Path) -> None:
+    assert run(loans, tmp_path, plan=replace(PLAN, seeds=(1,))).digest != trained[0].digest
+
+
+def test_divergence_stops_with_its_reason_and_writes_nothing(loans: Loans, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="seed 0, epoch 1"):
+        run(loans, tmp_path, fit_network=fit_diverging_network)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_as_of_date_before_any_closed_window_is_refused(loans: Loans, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no loan was approved in the vintages of training, calibration"):
+        run(loans, tmp_path, plan=replace(PLAN, as_of=date(1998, 1, 1)))
+    assert list(tmp_path.iterdir()) == []
