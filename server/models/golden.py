@@ -6,9 +6,9 @@ right on this machine, and does not serve.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FeatureValue = bool | float | str | None
 
@@ -20,5 +20,11 @@ class GoldenRows(BaseModel):
 
     # Largest absolute difference in PD that another machine may show (other instruction sets round otherwise).
     tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5
-    rows: tuple[dict[str, FeatureValue], ...]
+    rows: Annotated[tuple[dict[str, FeatureValue], ...], Field(min_length=1)]
     probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _one_answer_a_row(self) -> Self:
+        if len(self.rows) != len(self.probabilities):
+            raise ValueError(f"{len(self.rows)} rows and {len(self.probabilities)} probabilities")
+        return self

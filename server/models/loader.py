@@ -5,8 +5,8 @@ Everything here blocks and runs off the serving path; what fails raises `CannotS
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from server.models.golden import GoldenRows
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH, InvalidManifest, Manifest
 from server.models.repository import DirectoryRepository, RepositoryError
 from server.runtime.session import Backend, CannotLoad, Session
-from server.tensors import DataType
+from server.tensors import Array, DataType
 
 PROBABILITY = "probability_of_default"
 CONTRIBUTIONS = "contributions"
@@ -86,8 +86,7 @@ def load_build(repository: DirectoryRepository, name: str, digest: str, backend:
     _check_graph(manifest, session, (PROBABILITY,))
     if explain:
         _check_graph(manifest, explain, (CONTRIBUTIONS, RELIEF))
-    if GOLDEN in manifest.files:
-        _warm_and_check(scorecard, session, folder / GOLDEN)
+    _warm(scorecard, session, _check_golden(scorecard, session, folder / GOLDEN))
     return LoadedModel(name, digest, session, scorecard)
 
 
@@ -114,23 +113,42 @@ def _named(types: dict[str, DataType]) -> str:
     return "{" + ", ".join(f"{name}: {datatype.name}" for name, datatype in sorted(types.items())) + "}"
 
 
-def _warm_and_check(scorecard: Scorecard, session: Session, path: Path) -> None:
+def _check_golden(scorecard: Scorecard, session: Session, path: Path) -> dict[str, Array]:
+    """Scores the golden rows and gives them as feeds."""
     try:
         golden = GoldenRows.model_validate_json(path.read_bytes())
         feeds = scorecard.schema.encode(golden.rows)
-        (scores,) = session.run(feeds, (PROBABILITY,))
     except (OSError, ValidationError, InvalidFeature) as error:
         raise CannotServe(f"{path.name}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - a graph may fail in any way the runtime knows
-        raise CannotServe(f"{path.name}: the model failed on the golden rows: {error}") from None
+    (scores,) = _run(SCORE_GRAPH, session, feeds, (PROBABILITY,), (len(golden.rows), 1))
     difference = np.abs(scores[:, 0].astype(np.float64) - np.asarray(golden.probabilities))
     if not np.all(difference <= golden.tolerance):
         row = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
         raise CannotServe(
             f"golden row {row} scores {scores[row, 0]:.9f}, it was {golden.probabilities[row]:.9f} when the build was made"
         )
-    sessions = [s for s in (session, scorecard.explain) if s]
-    for warm, rows in product(sessions[:1], _WARM_ROWS):
-        warm.run({name: np.resize(column, (rows, 1)) for name, column in feeds.items()}, (PROBABILITY,))
-    for warm in sessions[1:]:
-        warm.run({name: column[:1] for name, column in feeds.items()}, (CONTRIBUTIONS, RELIEF))
+    return feeds
+
+
+def _warm(scorecard: Scorecard, session: Session, feeds: Mapping[str, Array]) -> None:
+    for rows in _WARM_ROWS:
+        resized = {name: np.resize(column, (rows, 1)) for name, column in feeds.items()}
+        _run(SCORE_GRAPH, session, resized, (PROBABILITY,), (rows, 1))
+    if scorecard.explain:
+        first = {name: column[:1] for name, column in feeds.items()}
+        shape = (1, len(scorecard.manifest.reason_groups))
+        _run(EXPLAIN_GRAPH, scorecard.explain, first, (CONTRIBUTIONS, RELIEF), shape)
+
+
+def _run(
+    name: str, session: Session, feeds: Mapping[str, Array], outputs: Sequence[str], shape: tuple[int, int]
+) -> list[Array]:
+    """Runs a graph on golden rows; every output must have that shape."""
+    try:
+        results = session.run(feeds, outputs)
+    except Exception as error:  # noqa: BLE001 - a graph may fail in any way the runtime knows
+        raise CannotServe(f"{name}: failed on {shape[0]} golden rows: {error}") from None
+    for output, result in zip(outputs, results, strict=True):
+        if result.shape != shape:
+            raise CannotServe(f"{name}: {output} has shape {result.shape} on {shape[0]} golden rows, not {shape}")
+    return results
