@@ -26,13 +26,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of the repository: versions that serve, versions that failed and why, aliases, and the default version."""
+    """A model of the repository: versions that serve, versions that failed and why, aliases, the default version, whether it has builds."""
 
     name: str
     loaded: Mapping[str, LoadedModel]
     failed: Mapping[str, str]
     aliases: Mapping[str, str]
     default: str
+    scorecard: bool
     load_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -53,7 +54,7 @@ class Catalogue:
 
     def scorecards(self) -> list[str]:
         """Names of the models that have builds."""
-        return [name for name, entry in self.entries.items() if entry.aliases]
+        return [name for name, entry in self.entries.items() if entry.scorecard]
 
     def entry(self, name: str) -> ModelEntry:
         """The model of that name.
@@ -71,7 +72,7 @@ class Catalogue:
 
         Raises:
             ModelNotFound: no such model, version or alias.
-            ModelNotReady: it is known and does not serve; the message says why.
+            ModelNotReady: it is known and does not serve; the log says why.
         """
         entry = self.entry(name)
         wanted = entry.aliases.get(version, version) or entry.default
@@ -101,18 +102,24 @@ def _load_entry(repository: DirectoryRepository, name: str, backend: Backend) ->
     if not repository.digests(name):
         newest = repository.versions(name)[-1]
         folder = repository.version_folder(name, newest)
-        return _entry(name, {}, str(newest), {str(newest): partial(load_version, name, folder, newest, backend)})
+        load = partial(load_version, name, folder, newest, backend)
+        return _entry(name, {}, str(newest), {str(newest): load}, scorecard=False)
     try:
         aliases = repository.aliases(name)
     except RepositoryError as error:
         log.error("aliases unreadable", model=name, reason=str(error))
-        return ModelEntry(name, {}, {"": str(error)}, {}, "")
+        return ModelEntry(name, {}, {"": str(error)}, {}, "", scorecard=True)
     loads = {digest: partial(load_build, repository, name, digest, backend) for digest in aliases.values()}
-    return _entry(name, aliases, aliases.get(CHAMPION, ""), loads)
+    return _entry(name, aliases, aliases.get(CHAMPION, ""), loads, scorecard=True)
 
 
 def _entry(
-    name: str, aliases: Mapping[str, str], default: str, loads: Mapping[str, Callable[[], LoadedModel]]
+    name: str,
+    aliases: Mapping[str, str],
+    default: str,
+    loads: Mapping[str, Callable[[], LoadedModel]],
+    *,
+    scorecard: bool,
 ) -> ModelEntry:
     loaded: dict[str, LoadedModel] = {}
     failed: dict[str, str] = {} if default else {"": f"no alias {CHAMPION!r}"}
@@ -125,4 +132,4 @@ def _entry(
             failed[version] = str(error)
             log.error("model not loaded", model=name, version=version, reason=str(error))
         seconds[version] = time.perf_counter() - started
-    return ModelEntry(name, loaded, failed, aliases, default, seconds)
+    return ModelEntry(name, loaded, failed, aliases, default, scorecard, seconds)
