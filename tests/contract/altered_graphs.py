@@ -1,4 +1,4 @@
-"""Graphs that misbehave on purpose, made from graphs that do not: slow ones, and ones that answer NaN."""
+"""Graphs that misbehave on purpose, mostly made from graphs that do not: slow ones, and ones that answer NaN."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def flattened(graph: bytes, output: str) -> bytes:
     (value,) = (value for value in model.graph.output if value.name == output)
     value.CopyFrom(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n"]))
     return _bytes(model)
+
+
+def half_graph() -> bytes:
+    """`Y` FP16 [n, m] = `X` FP32 [n, m]."""
+    node = helper.make_node("Cast", ["X"], ["Y"], to=TensorProto.FLOAT16)
+    x = helper.make_tensor_value_info("X", TensorProto.FLOAT, ["n", "m"])
+    y = helper.make_tensor_value_info("Y", TensorProto.FLOAT16, ["n", "m"])
+    graph = helper.make_graph([node], "half", [x], [y])
+    return _bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9))
 
 
 def _rename(model: onnx.ModelProto, output: str) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from contract_repository import write_broken, write_ready
+from contract_repository import SCORECARD, write_broken, write_ready
 from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
 from error_table import SMALL_MESSAGE_BYTES, SMALL_QUEUE_ROWS, SMALL_ROWS_PER_CALL
-from server_process import RunningServer, serving
+from server_process import RunningServer, plain_lines, serving
 
 # Everything in this tier runs once for each: what answers on the port must not be told apart.
 DATA_PLANES: dict[str, tuple[str, ...]] = {"python": ()}
@@ -43,8 +43,10 @@ def server(
     repository: Path, data_plane: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
     log = tmp_path_factory.mktemp("server") / "stderr"
-    with serving(repository, log, "--default-model", "tiny", *data_plane) as running:
+    with serving(repository, log, "--default-model", SCORECARD, *data_plane) as running:
         yield running
+        assert running.stop() == 0
+    assert plain_lines(log.read_text()) == [], "a server that was treated well or badly writes nothing but its log"
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,8 @@ def impaired_server(
     arguments = [word for name, value in bounds.items() for word in (name, str(value))]
     with serving(impaired_repository, log, *arguments, *data_plane) as running:
         yield running
+        assert running.stop() == 0
+    assert plain_lines(log.read_text()) == []
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from altered_graphs import poisoned, slowed
+from altered_graphs import half_graph, poisoned, slowed
 from plain_repository import (
     WITHOUT_BYTES,
     dot_product_graph,
@@ -24,13 +24,14 @@ from scorecard_repository import (
 
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH
 from server.models.repository import DirectoryRepository
+from server.tensors import DataType
 
 SCORECARD = "tiny"
 # Its champion has this intercept, its challenger's is higher.
 CHALLENGER_INTERCEPT = -1.0
 # Reasons take a few hundred milliseconds, decisions none.
 SLOW_REASONS = "slow-reasons"
-# Decisions take tens of milliseconds.
+# Decisions take some two hundred milliseconds.
 SLOW_SCORES = "slow-scores"
 # No explanation graph.
 SILENT = "silent"
@@ -38,6 +39,8 @@ SILENT = "silent"
 POISONED = "poisoned"
 POISON = 13.0
 IDENTITY, IDENTITY_BF16, DOT, FIXED, FAILING = "identity", "identity_bf16", "dot", "fixed", "failing"
+# The identity of the datatypes that have typed contents, and a model from FP32 to FP16, which has none.
+TYPED, HALF = "typed", "half"
 # DOT and SUM of the dot model, slow ones: a run takes some 30 ms, or some 300 ms.
 SLOW_DOT, SLOWER_DOT = "slow-dot", "slower-dot"
 READY = (
@@ -48,6 +51,8 @@ READY = (
     POISONED,
     IDENTITY,
     IDENTITY_BF16,
+    TYPED,
+    HALF,
     DOT,
     FIXED,
     FAILING,
@@ -56,6 +61,7 @@ READY = (
 )
 # Known, and never ready.
 BROKEN = "broken"
+TYPED_DATATYPES = tuple(d for d in DataType if d not in (DataType.FP16, DataType.BF16))
 _PROBABILITY = "probability_of_default"
 
 
@@ -66,12 +72,14 @@ def write_ready(root: Path) -> None:
     write_scorecard(root, SILENT, explain=False)
     slow_reasons = {EXPLAIN_GRAPH: slowed(explain_graph(), "contributions", 3000)}
     write_build(root, SLOW_REASONS, scorecard_files() | slow_reasons)
-    write_build(root, SLOW_SCORES, scorecard_files() | {SCORE_GRAPH: slowed(score_graph(), _PROBABILITY, 300)})
+    write_build(root, SLOW_SCORES, scorecard_files() | {SCORE_GRAPH: slowed(score_graph(), _PROBABILITY, 3000)})
     write_build(
         root, POISONED, scorecard_files() | {SCORE_GRAPH: poisoned(score_graph(), _PROBABILITY, "amount", POISON)}
     )
     write_plain(root, IDENTITY, identity_graph())
     write_plain(root, IDENTITY_BF16, identity_graph(WITHOUT_BYTES))
+    write_plain(root, TYPED, identity_graph(TYPED_DATATYPES))
+    write_plain(root, HALF, half_graph())
     write_plain(root, DOT, dot_product_graph(), 1, 3)
     write_plain(root, FIXED, fixed_shape_graph())
     write_plain(root, FAILING, failing_graph())

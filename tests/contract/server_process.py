@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,14 @@ def run_to_end(repository: Path, *arguments: str, timeout_s: float = START_S) ->
         check=False,
         env=_environment(),
     )
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = STOP_S) -> None:
+    """Waits, without blocking the loop, until something that a test cannot await has become true."""
+    give_up = time.monotonic() + timeout_s
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < give_up, "it never became true"
+        await asyncio.sleep(0.005)
 
 
 def plain_lines(text: str) -> list[str]:
