@@ -88,6 +88,7 @@ class BatchQueue:
         self._waiting: deque[_Entry] = deque()
         self._rows = 0
         self._busy = False
+        self._swept = False
         self._run_times = RunTimes()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._idle = asyncio.Event()
@@ -108,7 +109,7 @@ class BatchQueue:
         now = self._clock()
         if deadline <= now:
             raise PredictedLate("the deadline had passed when the request was read")
-        if self._waiting and self._rows + work.rows > self._limits.max_queue_rows:
+        if self._full(work.rows):
             raise QueueFull(
                 f"{self._rows} rows wait already, the limit is {self._limits.max_queue_rows}", retry_after_s=0.1
             )
@@ -133,6 +134,20 @@ class BatchQueue:
         """Gives back the thread. The queue must be drained and is not used afterwards."""
         self._thread.shutdown(wait=False)
 
+    def _full(self, rows: int) -> bool:
+        # Who gave up makes room; looked for once a run, so that a flood of refusals does not walk the queue each time.
+        if not self._swept and self._rows + rows > self._limits.max_queue_rows:
+            self._swept = True
+            self._sweep()
+        return bool(self._waiting) and self._rows + rows > self._limits.max_queue_rows
+
+    def _sweep(self) -> None:
+        staying = deque(entry for entry in self._waiting if not entry.abandoned)
+        for _ in range(len(self._waiting) - len(staying)):
+            self._metrics.dropped()
+        self._waiting = staying
+        self._rows = sum(entry.rows for entry in staying)
+
     def _turn(self) -> None:
         batch = self._take()
         if not batch:
@@ -151,6 +166,7 @@ class BatchQueue:
 
     def _take(self) -> list[_Entry]:
         now = self._clock()
+        self._swept = False
         plan = next_batch(self._waiting, self._limits.max_batch_rows, now)
         for _ in range(plan.taken):
             self._rows -= self._waiting.popleft().rows
