@@ -31,23 +31,23 @@ CATEGORY_OPERAND: dict[CategoryOp, frozenset[FeatureType]] = {
 class NumericInput(BaseModel):
     """A number the model reads.
 
-    ``identity`` a; ``log`` ln(a); ``log1p`` ln(1 + a); ``log_ratio`` ln(a / (b + 1)); ``multiple_of`` 1 when a is a
-    multiple of ``step``, else 0. ``clip`` bounds an operand before the operation: {feature = [lowest, highest]}.
+    ``identity`` a; ``log`` ln(a); ``log1p`` ln(1 + a); ``log_ratio`` ln(a / (b + 1)); ``multiple_of`` how many
+    of ``steps`` a is a multiple of. ``clip`` bounds an operand before the operation: {feature = [lowest, highest]}.
     """
 
     model_config = STRICT
     name: Name
     op: NumericOp
     of: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
-    step: Annotated[float, Field(gt=0)] | None = None
+    steps: tuple[Annotated[float, Field(gt=0)], ...] = ()
     clip: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_its_parameters(self) -> Self:
         if len(self.of) != (wanted := len(NUMERIC_OPERANDS[self.op])):
             raise ValueError(f"{self.name}: {self.op} takes {wanted} feature(s), not {len(self.of)}")
-        if (self.op == "multiple_of") != (self.step is not None):
-            raise ValueError(f"{self.name}: step is needed for multiple_of, and only there")
+        if (self.op == "multiple_of") != bool(self.steps):
+            raise ValueError(f"{self.name}: steps are needed for multiple_of, and only there")
         if strangers := sorted(set(self.clip) - set(self.of)):
             raise ValueError(f"{self.name}: clips what it does not read: {', '.join(strangers)}")
         if inverted := sorted(name for name, (low, high) in self.clip.items() if low > high):

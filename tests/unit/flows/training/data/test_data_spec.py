@@ -84,7 +84,7 @@ def test_a_leak_is_refused_wherever_it_is_read(spec_text: str, old: str, new: st
         ('name = "region"\nof = "branch"', 'name = "region"\nof = "area"', "segment region: no feature area"),
         ('of = "branch"\nkeep = 1\ntarget', 'of = "branch"\nkeep = 4\ntarget', "keep = 4 needs a code of more digits"),
         ('op = "log"', 'op = "log_ratio"', "log_amount: log_ratio takes 2 feature(s), not 1"),
-        ('op = "log"', 'op = "multiple_of"', "log_amount: step is needed for multiple_of"),
+        ('op = "log"', 'op = "multiple_of"', "log_amount: steps are needed for multiple_of"),
         ('op = "log"', 'op = "cube"', "encoding.numeric.0.op"),
         ('of = ["amount"]', 'of = ["purpose"]', "log does not take purpose, a text"),
         ("clip = { children =", "clip = { branch =", "clips what it does not read: branch"),
