@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,10 @@ from flows.training.data.loans import Loans
 from flows.training.data.splits import Vintages, by_vintage
 from flows.training.model.fitted import Sample
 from flows.training.plan import Periods, months_after, vintage_name
+
+
+class NoSample(ValueError):
+    """The loans do not reach to a period of the run. The message names the period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,10 @@ def take_samples(loans: Loans, periods: Periods, as_of_date: date) -> Samples:
     """Labels and splits the loans.
 
     Raises:
-        ValueError: a period has no loan.
+        NoSample: a period has no loan.
     """
     known = as_of(loans, as_of_date)
-    split = by_vintage(known, {"training": periods.training, "calibration": periods.calibration})
+    split = _split(known, {"training": periods.training, "calibration": periods.calibration})
     calibration = _sample(split["calibration"])
     tests = tuple(_test(loans, approved) for approved in periods.tests)
     stand_in = HeldOut(f"{vintage_name(periods.calibration)} (calibration)", periods.calibration, calibration)
@@ -60,7 +64,14 @@ def all_rows(samples: Samples, features: Sequence[str]) -> pl.DataFrame:
 def _test(loans: Loans, approved: Vintages) -> HeldOut:
     matured = months_after(approved.last, loans.spec.performance_window_months)
     name = vintage_name(approved)
-    return HeldOut(name, approved, _sample(by_vintage(as_of(loans, matured), {name: approved})[name]))
+    return HeldOut(name, approved, _sample(_split(as_of(loans, matured), {name: approved})[name]))
+
+
+def _split(frame: pl.DataFrame, parts: Mapping[str, Vintages]) -> dict[str, pl.DataFrame]:
+    try:
+        return by_vintage(frame, parts)
+    except ValueError as error:
+        raise NoSample(str(error)) from None
 
 
 def _sample(frame: pl.DataFrame) -> Sample:

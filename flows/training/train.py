@@ -70,7 +70,7 @@ def train(loans: Loans, plan: Plan, around: Surroundings, stages: Stages, *, ali
     Raises:
         Diverged: loss or weights of the network are not finite.
         ConversionMismatch: a graph does not answer as the network does.
-        GraphError, NoBaseline, NotMeasurable, UnfitRows, ValueError: no build can be made of these loans; the message says why.
+        NoSample, GraphError, NoBaseline, NotMeasurable, UnfitRows: no build can be made of these loans; the message says why.
         RepositoryError: the build cannot be registered.
     """
     candidate, benchmarks = _fit(loans, plan, around, stages)

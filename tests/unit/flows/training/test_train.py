@@ -3,71 +3,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from quick_network import fit_diverging_network, fit_quick_network
-from rich.console import Console
+from quick_network import fit_diverging_network
+from quick_run import MADE_AT, PLAN, run
 
-from flows.training.build.cutoffs import CutoffSettings, Economics, ExpectedLossRule
-from flows.training.data.load import load_loans
 from flows.training.data.loans import Loans
-from flows.training.data.spec import load_spec
 from flows.training.model.fitted import Diverged
-from flows.training.plan import Plan
-from flows.training.progress import ConsoleProgress, Stages
-from flows.training.train import Surroundings, Trained, train
+from flows.training.samples import NoSample
+from flows.training.train import Trained
 from server.models.loader import load_build
-from server.models.manifest import Scaling
 from server.models.repository import DirectoryRepository
 from server.runtime.onnx import OnnxBackend
 
 pytestmark = pytest.mark.real
-
-PLAN = Plan(
-    model="scorecard",
-    as_of=date(2005, 1, 1),
-    training_months=24,
-    seeds=(0,),
-    cutoffs=CutoffSettings(
-        economics=Economics(loss_given_default=0.65, margin=0.02),
-        rule=ExpectedLossRule(rule="expected_loss", refer_band=0.2),
-    ),
-    scaling=Scaling(base_points=600, base_odds=30, points_to_double_odds=20),
-    baseline_rows=2,
-    golden_rows=12,
-    generated_rows=100,
-    explained_rows=5,
-    bootstrap_replicates=20,
-)
-MADE_AT = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def loans() -> Loans:
-    whole = load_loans(load_spec("sba_7a"))
-    return replace(whole, frame=whole.frame.sample(40_000, seed=1).sort("id"))
-
-
-def run(loans: Loans, root: Path, *, plan: Plan = PLAN, at: datetime = MADE_AT, **changes: object) -> Trained:
-    around = Surroundings(
-        fit_network=fit_quick_network,
-        repository=DirectoryRepository(root),
-        backend=OnnxBackend(),
-        now=lambda: at,
-        code_revision="0" * 40,
-        source="the embedded file",
-        by="the tests",
-    )
-    stages = Stages(ConsoleProgress(Console(file=StringIO())))
-    return train(loans, plan, replace(around, **changes), stages, alias="challenger")
-
-
-@pytest.fixture(scope="module")
-def trained(loans: Loans, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
-    root = tmp_path_factory.mktemp("repository")
-    return run(loans, root), root
 
 
 def test_the_build_is_registered_under_its_digest_and_alias(trained: tuple[Trained, Path]) -> None:
@@ -122,23 +72,40 @@ def test_the_cutoffs_follow_their_rule(trained: tuple[Trained, Path]) -> None:
 
 
 def test_the_same_inputs_and_seed_give_the_same_digest_at_another_time(
-    trained: tuple[Trained, Path], loans: Loans, tmp_path: Path
+    trained: tuple[Trained, Path], few_loans: Loans, tmp_path: Path
 ) -> None:
-    again = run(loans, tmp_path, at=datetime(2031, 1, 1, tzinfo=UTC), code_revision="1" * 40)
+    again = run(few_loans, tmp_path, at=datetime(2031, 1, 1, tzinfo=UTC), code_revision="1" * 40)
     assert again.digest == trained[0].digest
 
 
-def test_another_seed_gives_another_digest(trained: tuple[Trained, Path], loans: Loans, tmp_path: Path) -> None:
-    assert run(loans, tmp_path, plan=replace(PLAN, seeds=(1,))).digest != trained[0].digest
+def test_another_seed_gives_another_digest(trained: tuple[Trained, Path], few_loans: Loans, tmp_path: Path) -> None:
+    assert run(few_loans, tmp_path, plan=replace(PLAN, seeds=(1,))).digest != trained[0].digest
 
 
-def test_divergence_stops_with_its_reason_and_writes_nothing(loans: Loans, tmp_path: Path) -> None:
+def test_divergence_stops_with_its_reason_and_writes_nothing(few_loans: Loans, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="seed 0, epoch 1"):
-        run(loans, tmp_path, fit_network=fit_diverging_network)
+        run(few_loans, tmp_path, fit_network=fit_diverging_network)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_as_of_date_before_any_closed_window_is_refused(loans: Loans, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no loan was approved in the vintages of training, calibration"):
-        run(loans, tmp_path, plan=replace(PLAN, as_of=date(1998, 1, 1)))
+def test_an_as_of_date_before_any_closed_window_is_refused(few_loans: Loans, tmp_path: Path) -> None:
+    with pytest.raises(NoSample, match="no loan was approved in the vintages of training, calibration"):
+        run(few_loans, tmp_path, plan=replace(PLAN, as_of=date(1998, 1, 1)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_trained_again_stays_as_it_was_and_moves_no_alias(
+    trained: tuple[Trained, Path], few_loans: Loans
+) -> None:
+    result, root = trained
+    repository = DirectoryRepository(root)
+    folder = repository.build_folder("scorecard", result.digest)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+    again = run(few_loans, root)
+
+    assert again.digest == result.digest
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    alias = repository.alias("scorecard", "challenger")
+    assert alias is not None
+    assert len(alias.history) == 1

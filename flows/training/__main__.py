@@ -1,0 +1,175 @@
+"""Trains scorecards and checks what training works with and makes.
+
+Ends with 0; with 1 and one message where the data, the network or the repository refuse; with 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from flows.training.build.baseline import NoBaseline
+from flows.training.build.conversion import ConversionMismatch
+from flows.training.build.cutoffs import CutoffSettings, Economics, ExpectedLossRule
+from flows.training.build.graph import GraphError
+from flows.training.build.lineage import code_revision
+from flows.training.build.recheck import RecheckFailed, recheck_build
+from flows.training.data.embed import main as embed
+from flows.training.data.errors import SourceError
+from flows.training.data.load import load_loans
+from flows.training.data.report import DataContractError
+from flows.training.data.sources import parse_source
+from flows.training.data.spec import DatasetSpec, SpecError, load_spec
+from flows.training.evaluate.outcomes import NotMeasurable
+from flows.training.model.columns import UnfitRows
+from flows.training.model.fitted import Diverged
+from flows.training.model.network import fit_network
+from flows.training.plan import Plan
+from flows.training.progress import ConsoleProgress, Stages
+from flows.training.samples import NoSample
+from flows.training.summary import ingest_summary, performance_table
+from flows.training.train import Surroundings, train
+from server.models.loader import CannotServe
+from server.models.manifest import Scaling
+from server.models.repository import DirectoryRepository, RepositoryError
+from server.runtime.onnx import OnnxBackend
+from server.runtime.session import CannotLoad
+
+_REFUSALS = (
+    *(SpecError, SourceError, DataContractError, NoSample, NotMeasurable, UnfitRows, Diverged, NoBaseline),
+    *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, RepositoryError),
+)
+_RECHECKED_ROWS = 500
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app.command("embed")(embed)
+
+RepositoryPath = Annotated[Path, typer.Option("--repository", help="Model repository, a folder; made where it is not.")]
+ModelName = Annotated[str, typer.Option("--model", help="Name of the model in the repository.")]
+DatasetName = Annotated[str, typer.Option("--dataset", help="Name of a spec that ships, or the path of one.")]
+SourceText = Annotated[str, typer.Option("--source", help="embedded, wheel, or a path or URL (.whl, .csv, .parquet).")]
+AsOf = Annotated[
+    datetime,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day on which the model is made: nothing later is known."),
+]
+
+
+@app.command("train")
+def train_command(
+    repository: RepositoryPath = Path("models"),
+    model: ModelName = "scorecard",
+    dataset: DatasetName = "sba_7a",
+    source: SourceText = "embedded",
+    as_of: AsOf = datetime(2007, 1, 1),  # noqa: DTZ001 - a day, without a time
+    training_months: Annotated[int, typer.Option(min=1, help="Months of approvals to learn from.")] = 36,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first member.")] = 0,
+    members: Annotated[int, typer.Option(min=1, help="Networks whose log-odds are averaged.")] = 3,
+    margin: Annotated[
+        float, typer.Option(help="Earned on a loan that is repaid, as a share of it; sets the cut-offs.")
+    ] = 0.05,
+    refer_band: Annotated[float, typer.Option(help="Refer PDs within this share of the break-even PD.")] = 0.15,
+    promote_to: Annotated[str, typer.Option(help="Alias that is pointed to the build.")] = "challenger",
+) -> None:
+    """Trains, proves and registers a build."""
+    with _refusals_told():
+        spec = load_spec(dataset)
+        plan = _plan(spec, model, as_of.date(), training_months, tuple(range(seed, seed + members)), margin, refer_band)
+        stages = Stages(ConsoleProgress(Console(stderr=True)))
+        _make_reproducible()
+        with stages.stage("loans"):
+            loans = load_loans(spec, parse_source(source))
+        trained = train(loans, plan, _surroundings(repository, source), stages, alias=promote_to)
+    Console().print(performance_table(trained.evidence.performance))
+    typer.echo(f"{model} {promote_to} {trained.digest}")
+
+
+@app.command("check")
+def check_command(
+    file: Annotated[str, typer.Argument(help="embedded, wheel, or a path or URL (.whl, .csv, .parquet).")],
+    dataset: DatasetName = "sba_7a",
+) -> None:
+    """Holds a data file to the contract of its spec."""
+    with _refusals_told():
+        typer.echo(ingest_summary(load_loans(load_spec(dataset), parse_source(file))))
+
+
+@app.command("validate")
+def validate_command(
+    build: Annotated[str, typer.Argument(help="Digest of a build, or an alias.")],
+    repository: RepositoryPath = Path("models"),
+    model: ModelName = "scorecard",
+) -> None:
+    """Checks a registered build again: files, golden rows, and its graphs against each other."""
+    with _refusals_told():
+        models = DirectoryRepository(repository)
+        digest = models.aliases(model).get(build, build)
+        result = recheck_build(models, model, digest, OnnxBackend(), generated=_RECHECKED_ROWS, seed=0)
+    typer.echo(
+        f"{digest} holds on {result.runtime}: files, golden rows, and over {result.rows} rows the graphs differ by "
+        f"{result.probability:.1e} in PD and {result.sums:.1e} in the sum of contributions"
+    )
+
+
+def _plan(
+    spec: DatasetSpec,
+    model: str,
+    as_of: date,
+    training_months: int,
+    seeds: tuple[int, ...],
+    margin: float,
+    refer_band: float,
+) -> Plan:
+    economics = Economics(loss_given_default=spec.loss.given_default, margin=margin)
+    rule = ExpectedLossRule(rule="expected_loss", refer_band=refer_band)
+    return Plan(
+        model=model,
+        as_of=as_of,
+        training_months=training_months,
+        seeds=seeds,
+        cutoffs=CutoffSettings(economics=economics, rule=rule),
+        scaling=Scaling(base_points=600, base_odds=30, points_to_double_odds=20),
+        baseline_rows=2,
+        golden_rows=32,
+        generated_rows=2000,
+        explained_rows=200,
+        bootstrap_replicates=1000,
+    )
+
+
+def _surroundings(repository: Path, source: str) -> Surroundings:
+    return Surroundings(
+        fit_network=fit_network,
+        repository=DirectoryRepository(repository),
+        backend=OnnxBackend(),
+        now=lambda: datetime.now(UTC),
+        code_revision=code_revision(Path(__file__).parent),
+        source=source,
+        by=getpass.getuser(),
+    )
+
+
+def _make_reproducible() -> None:
+    """One thread and deterministic kernels: how a sum is split over threads changes its last bits, and so the digest."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except _REFUSALS as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m flows.training")
