@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+
+# Read by gRPC's core when it is imported. Its own lines are no JSON, and what stops us is raised to us as well.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from server.bootstrap import serve
 from server.models.repository import RepositoryError

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.request import urlopen
 
@@ -44,10 +45,18 @@ class RunningServer:
         """The structured lines of the log so far."""
         return _json_lines(self.stderr)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = STOP_S) -> int:
-        """Sends a signal and gives the exit status."""
-        self.process.send_signal(number)
+    def terminate(self) -> None:
+        """Asks the server to drain."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float = STOP_S) -> int:
+        """The exit status, once the process has ended."""
         return self.process.wait(timeout_s)
+
+    def stop(self) -> int:
+        """Drains the server and gives the exit status."""
+        self.terminate()
+        return self.wait()
 
     def metrics(self) -> Metrics:
         with urlopen(f"http://{self.metrics_address}/metrics", timeout=10) as answer:
@@ -82,10 +91,13 @@ def command(repository: Path, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def serving(repository: Path, stderr: Path, *arguments: str) -> Iterator[RunningServer]:
+def serving(
+    repository: Path, stderr: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RunningServer]:
     """A server over a repository, ended when the block is left."""
+    variables = {**_environment(), **environment}
     with stderr.open("wb") as log:
-        process = subprocess.Popen(command(repository, *arguments), stderr=log, env=_environment())
+        process = subprocess.Popen(command(repository, *arguments), stderr=log, env=variables)
     try:
         yield _wait_until_listening(process, stderr)
     finally:
@@ -104,12 +116,16 @@ def run_to_end(repository: Path, *arguments: str, timeout_s: float = START_S) ->
     )
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = STOP_S) -> None:
+async def eventually(condition: Callable[[], bool]) -> None:
     """Waits, without blocking the loop, until something that a test cannot await has become true."""
+    await asyncio.to_thread(wait_until, condition)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = STOP_S) -> None:
     give_up = time.monotonic() + timeout_s
-    while not await asyncio.to_thread(condition):
+    while not condition():
         assert time.monotonic() < give_up, "it never became true"
-        await asyncio.sleep(0.005)
+        time.sleep(0.02)
 
 
 def plain_lines(text: str) -> list[str]:

@@ -1,0 +1,96 @@
+"""What connections do to a server: very many of them, floods, callers who vanish, peers who speak something else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+import grpc
+import pytest
+from contract_repository import SCORECARD, SLOWER_DOT
+from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
+from scorecard_repository import APPROVED, probability
+from server_process import RunningServer, eventually, wait_until
+from wire_requests import TIMEOUT_S, dot_request, path, score_request
+
+# Asks for a slow answer and never lives to see it.
+_VANISHING = """
+import sys, grpc
+channel = grpc.insecure_channel(sys.argv[1])
+call = channel.unary_unary(sys.argv[2]).future(bytes.fromhex(sys.argv[3]))
+print("asked", flush=True)
+call.result()
+"""
+
+
+async def test_five_hundred_connections_at_once_are_all_answered(target: str):
+    # Channels of one process share connections unless told otherwise.
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(target, options=options) for _ in range(500)]
+    request = score_request(APPROVED, model=SCORECARD)
+    calls = [CreditScoringStub(channel).Score(request, timeout=TIMEOUT_S) for channel in channels]
+    answers = await asyncio.gather(*calls)
+    await asyncio.gather(*(channel.close() for channel in channels))
+    probabilities = {answer.results[0].probability_of_default for answer in answers}
+    assert probabilities.pop() == pytest.approx(probability(APPROVED), abs=1e-6)
+    assert not probabilities
+    assert len({answer.results[0].decision_id for answer in answers}) == 500
+
+
+async def test_a_flood_on_one_connection_fails_nobody_on_another(target: str):
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with (
+        grpc.aio.insecure_channel(target, options=options) as flooding,
+        grpc.aio.insecure_channel(target, options=options) as quiet,
+    ):
+        request = score_request(APPROVED, model=SCORECARD)
+        flood = [CreditScoringStub(flooding).Score(request, timeout=TIMEOUT_S) for _ in range(4000)]
+        for _ in range(20):
+            assert (await CreditScoringStub(quiet).Score(request, timeout=TIMEOUT_S)).results
+        outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+
+
+def test_a_client_that_vanishes_in_the_middle_of_a_call_leaves_nothing_behind(server: RunningServer):
+    said = server.stderr.stat().st_size
+    request = dot_request([[1]], [[1]], SLOWER_DOT).SerializeToString().hex()
+    arguments = [sys.executable, "-c", _VANISHING, server.target, path("ModelInfer"), request]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"asked\n"
+        wait_until(lambda: server.metrics().value("credence_requests_in_flight") == 1)
+        os.kill(client.pid, signal.SIGKILL)
+    wait_until(lambda: server.metrics().value("credence_requests_in_flight") == 0)
+    assert server.stderr.read_bytes()[said:] == b""
+
+
+@pytest.mark.parametrize(
+    "spoken", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\0" * 10_000, b""]
+)
+def test_a_peer_that_speaks_something_else_harms_nobody(server: RunningServer, spoken: bytes):
+    host, _, port = server.target.rpartition(":")
+    # The server may hang up at any of these.
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as peer, suppress(OSError):
+        peer.sendall(spoken)
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(4096):
+            pass
+    with grpc.insecure_channel(server.target) as channel:
+        assert CreditScoringStub(channel).Score(score_request(APPROVED), timeout=TIMEOUT_S).results
+
+
+async def test_a_cancelled_flood_leaves_no_calls_in_flight(server: RunningServer):
+    async with grpc.aio.insecure_channel(server.target) as channel:
+        request = score_request(APPROVED, model=SCORECARD)
+        calls = [CreditScoringStub(channel).Score(request, timeout=TIMEOUT_S) for _ in range(500)]
+        await asyncio.sleep(0.02)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await eventually(lambda: server.metrics().value("credence_requests_in_flight") == 0)
+        assert (await CreditScoringStub(channel).Score(request, timeout=TIMEOUT_S)).results
