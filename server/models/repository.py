@@ -176,6 +176,8 @@ class DirectoryRepository:
             alias = Alias.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RepositoryError(f"{path}: {error.strerror}") from None
         except ValidationError as error:
             raise RepositoryError(f"{path}: not an alias file: {error.errors()[0]['msg']}") from None
         if alias.name != name:
