@@ -1,0 +1,87 @@
+"""Time and room that run out: deadlines passed before and while waiting, full queues, callers who vanish."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc
+import numpy as np
+import pytest
+from contract_repository import SLOWER_DOT
+from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
+from server_process import RunningServer, eventually
+from wire_errors import seen
+from wire_requests import TIMEOUT_S, dot_request, raw_output
+
+
+def dropped(server: RunningServer) -> float:
+    return server.metrics().value("credence_queue_dropped_total", model=SLOWER_DOT, queue="infer")
+
+
+def runs(server: RunningServer) -> float:
+    return server.metrics().value("credence_batch_rows_count", model=SLOWER_DOT, queue="infer")
+
+
+def slow(stub: GRPCInferenceServiceStub, value: float = 1.0, timeout: float = TIMEOUT_S) -> grpc.aio.UnaryUnaryCall:
+    return stub.ModelInfer(dot_request([[value]], [[1.0]], SLOWER_DOT), timeout=timeout)
+
+
+async def test_a_deadline_that_passes_in_the_queue_costs_no_run(
+    server: RunningServer, aio_inference: GRPCInferenceServiceStub
+):
+    ran, left = runs(server), dropped(server)
+    first = slow(aio_inference)
+    await asyncio.sleep(0.02)
+    late = [slow(aio_inference, timeout=0.06) for _ in range(10)]
+    in_time = slow(aio_inference, 7.0)
+    for call in late:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert seen(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    await first
+    assert raw_output(await in_time, "DOT", "<f4").tolist() == [[7.0]]
+    await eventually(lambda: dropped(server) - left == 10)
+    assert runs(server) - ran == 2
+
+
+async def test_a_call_that_is_cancelled_in_the_queue_costs_no_run(
+    server: RunningServer, aio_inference: GRPCInferenceServiceStub
+):
+    ran, left = runs(server), dropped(server)
+    first = slow(aio_inference)
+    await asyncio.sleep(0.02)
+    abandoned = [slow(aio_inference) for _ in range(10)]
+    await asyncio.sleep(0.05)
+    assert all(call.cancel() for call in abandoned)
+    await first
+    await eventually(lambda: dropped(server) - left == 10)
+    assert runs(server) - ran == 1
+
+
+def test_a_deadline_too_short_for_anything_is_exceeded_and_does_no_harm(inference: GRPCInferenceServiceStub):
+    for _ in range(50):
+        with pytest.raises(grpc.RpcError) as caught:
+            inference.ModelInfer(dot_request([[1]], [[1]], SLOWER_DOT), timeout=1e-6)
+        assert seen(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    answer = inference.ModelInfer(dot_request([[2]], [[3]]), timeout=TIMEOUT_S)
+    assert raw_output(answer, "DOT", "<f4").item() == 6.0
+
+
+async def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(impaired_server: RunningServer):
+    async with grpc.aio.insecure_channel(impaired_server.target) as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        started = time.monotonic()
+        # One runs, four rows wait, the rest are refused.
+        calls = [slow(stub, float(n)) for n in range(20)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        elapsed = time.monotonic() - started
+    refused = [seen(answer) for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
+    answered = [n for n, answer in enumerate(answers) if not isinstance(answer, BaseException)]
+    assert len(answered) in (4, 5)
+    assert len(refused) == 20 - len(answered)
+    for error in refused:
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+        assert 0 < (error.retry_after_s or 0) < elapsed
+    for n in answered:
+        np.testing.assert_array_equal(raw_output(answers[n], "DOT", "<f4"), [[n]])  # type: ignore[arg-type]
