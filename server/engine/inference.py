@@ -80,11 +80,13 @@ class TensorInterface:
         return rows
 
     def _output_errors(self, wanted: Sequence[str]) -> Iterator[FieldError]:
+        seen: set[str] = set()
         for index, name in enumerate(wanted):
             if name not in self._datatypes:
                 yield FieldError(f"outputs[{index}]", f"the model has no output {name[:128]!r}")
-            elif name in wanted[:index]:
+            elif name in seen:
                 yield FieldError(f"outputs[{index}]", f"{name!r} is asked for twice")
+            seen.add(name)
 
     def _input_errors(self, inputs: Sequence[Tensor]) -> Iterator[FieldError]:
         seen: set[str] = set()
@@ -93,7 +95,7 @@ class TensorInterface:
             seen.add(tensor.name)
             if problem:
                 yield FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}")
-        if len(seen) < len(self._inputs):
+        if not seen >= self._inputs.keys():
             yield from (FieldError("inputs", f"{name!r} is missing") for name in self._inputs if name not in seen)
 
 

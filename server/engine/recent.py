@@ -1,6 +1,6 @@
 """What was decided lately: so that a retry gets the same decision, and a decision can be explained afterwards.
 
-Both memories are bounded and forget the oldest first. They live in the process: what must outlive it is the decision log's.
+Both memories are bounded and forget the oldest first (a request only once it is answered). They live in the process: what must outlive it is the decision log's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from server.engine.scoring import Decision
@@ -87,8 +88,7 @@ class RequestLedger(Generic[Answer]):
     async def _make(self, request_id: str, fingerprint: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
         known: _Known[Answer] = _Known(fingerprint, asyncio.get_running_loop().create_future())
         self._known[request_id] = known
-        if len(self._known) > self._limit:
-            self._known.popitem(last=False)
+        self._forget_oldest()
         try:
             answer = await make()
         except BaseException:
@@ -98,3 +98,10 @@ class RequestLedger(Generic[Answer]):
             raise
         known.answer.set_result(answer)
         return answer
+
+    def _forget_oldest(self) -> None:
+        # Never one that is still being made: its repetition would be decided a second time.
+        surplus = max(len(self._known) - self._limit, 0)
+        made = (request_id for request_id, known in self._known.items() if known.answer.done())
+        for request_id in list(islice(made, surplus)):
+            del self._known[request_id]

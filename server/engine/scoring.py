@@ -123,9 +123,10 @@ def strongest_reasons(
         relief: [G], probability.
         limit: at most this many.
     """
-    order = sorted(range(len(groups)), key=lambda g: -contributions[g])
-    counted = [g for g in order if contributions[g] > 0 and relief[g] > 0]
-    return tuple(Reason(groups[g], float(contributions[g]), float(relief[g])) for g in counted[:limit])
+    # Counted before sorted: a contribution that is NaN has no place in an order.
+    counted = [g for g in range(len(groups)) if contributions[g] > 0 and relief[g] > 0]
+    strongest = sorted(counted, key=lambda g: -contributions[g])[:limit]
+    return tuple(Reason(groups[g], float(contributions[g]), float(relief[g])) for g in strongest)
 
 
 def row_feeds(columns: Mapping[str, Array], row: int) -> dict[str, Array]:
