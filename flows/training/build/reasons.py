@@ -53,10 +53,16 @@ def build_explain_graph(
 
 
 class Explanation(nn.Module):
-    """The module behind the explanation graph; costs (2^G - 1) K + 1 evaluations of the network per application."""
+    """The module behind the explanation graph.
 
-    number_mask: Tensor
-    category_mask: Tensor
+    At most (2^G - 1) K + 1 evaluations of the network per application. Where application and baseline row have a group in
+    common, coalitions with and without it are the same mixture, which is evaluated once: each such group halves the cost.
+    """
+
+    in_coalition: Tensor
+    bits: Tensor
+    number_groups: Tensor
+    category_groups: Tensor
     baseline_numbers: Tensor
     baseline_categories: Tensor
     weights: Tensor
@@ -72,8 +78,10 @@ class Explanation(nn.Module):
         weights, self.weight_of_all = shapley_weights(len(groups))
         self.module = module
         buffers = {
-            "number_mask": coalitions[:, None, number_groups],
-            "category_mask": coalitions[:, None, category_groups],
+            "in_coalition": coalitions,
+            "bits": (coalitions * 2.0 ** np.arange(len(groups))).astype(np.float32),
+            "number_groups": np.array(number_groups, dtype=np.int64),
+            "category_groups": np.array(category_groups, dtype=np.int64),
             "baseline_numbers": baseline.numbers,
             "baseline_categories": baseline.categories,
             "weights": weights,
@@ -84,16 +92,41 @@ class Explanation(nn.Module):
 
     def forward(self, numbers: Tensor, categories: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encoded applications to contributions [n, G], relief [n, G] and probability [n, 1], all FP32."""
-        coalitions, rows = len(self.weights), len(self.baseline_numbers)
-        mixed_numbers = _mix(numbers, self.baseline_numbers, self.number_mask)
-        mixed_categories = _mix(categories, self.baseline_categories, self.category_mask)
-        log_odds = self.module.log_odds(mixed_numbers.flatten(0, 1), mixed_categories.flatten(0, 1))
-        log_odds = log_odds.reshape(-1, coalitions * rows + 1)
-        own, others = log_odds[:, :1], log_odds[:, 1:].reshape(-1, coalitions, rows)
-        contributions = others.mean(dim=2) @ self.weights + own * self.weight_of_all
+        own, others = self._log_odds(numbers, categories, self._differs(numbers, categories))
+        contributions = others.mean(dim=1) @ self.weights + own * self.weight_of_all
         probability = torch.sigmoid(own)
-        relief = probability - torch.sigmoid(others[:, self.all_but_one]).mean(dim=2)
+        relief = probability - torch.sigmoid(others[:, :, self.all_but_one]).mean(dim=1)
         return contributions, relief, probability
+
+    def _log_odds(self, numbers: Tensor, categories: Tensor, differs: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds of the applications [n, 1], and of each mixed with each baseline row in each coalition [n, K, S]."""
+        rows, coalitions = len(self.baseline_numbers), len(self.weights)
+        # A coalition that holds a group in common has the mixture of the one without it.
+        in_common = (1 - differs) @ self.in_coalition.to(torch.float32).T
+        distinct = (in_common == 0).flatten()
+        mixture = distinct.nonzero()[:, 0]
+        application, row = mixture // (rows * coalitions), mixture // coalitions % rows
+        joined = self.in_coalition[mixture % coalitions]
+        log_odds = self.module.log_odds(
+            _mix(numbers, self.baseline_numbers, application, row, joined[:, self.number_groups]),
+            _mix(categories, self.baseline_categories, application, row, joined[:, self.category_groups]),
+        )
+        applications = numbers.shape[0]
+        own, mixed = log_odds[:applications], log_odds[applications:, 0]
+        first = torch.arange(applications * rows).reshape(-1, rows, 1) * coalitions
+        same_as = first + (differs @ self.bits.T).to(torch.int64)
+        place = torch.cumsum(distinct.to(torch.int64), dim=0) - 1
+        return own, mixed[place[same_as]]
+
+    def _differs(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        """1.0 where an application differs from a baseline row in a group, else 0.0: FP32 [n, K, G]."""
+        left, right = numbers[:, None, :], self.baseline_numbers
+        number_differs = (left != right) & ~(torch.isnan(left) & torch.isnan(right))
+        category_differs = categories[:, None, :] != self.baseline_categories
+        columns = torch.cat([number_differs, category_differs], dim=2).to(torch.float32)
+        groups = torch.cat([self.number_groups, self.category_groups])
+        member = torch.nn.functional.one_hot(groups, self.weights.shape[1]).to(torch.float32)
+        return (columns @ member > 0).to(torch.float32)
 
 
 def column_groups(encoder: Encoder, groups: Sequence[ReasonGroup]) -> tuple[list[int], list[int]]:
@@ -131,7 +164,6 @@ def _proper_coalitions(players: int) -> np.ndarray[tuple[int, int], np.dtype[np.
     return members
 
 
-def _mix(own: Tensor, baseline: Tensor, mask: Tensor) -> Tensor:
-    """The application itself, then each coalition with each baseline row: [n, columns] to [n, 1 + S K, columns]."""
-    mixed = torch.where(mask, own[:, None, None, :], baseline).flatten(1, 2)
-    return torch.cat([own[:, None, :], mixed], dim=1)
+def _mix(own: Tensor, baseline: Tensor, application: Tensor, row: Tensor, joined: Tensor) -> Tensor:
+    """The applications themselves, then the mixtures: [n, columns] to [n + mixtures, columns]."""
+    return torch.cat([own, torch.where(joined, own[application], baseline[row])])
