@@ -12,12 +12,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import torch
 
 from flows.training.data.spec import DatasetSpec
 from flows.training.model.columns import Columns
 from flows.training.model.encoding import Encoded, Encoder
 from flows.training.model.scoring import ScoringModule
 from server.models.manifest import Calibration
+
+_SCORED_AT_ONCE = 8192
 
 
 class Diverged(Exception):
@@ -76,6 +79,16 @@ class FittedNetwork:
     module: ScoringModule
     calibration: Calibration
     inputs: ModelInputs
+
+    def predict(self, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """Calibrated PDs float64 [n] of records, one column per feature."""
+        return np.concatenate([self._predict(part) for part in frame.iter_slices(_SCORED_AT_ONCE)])
+
+    def _predict(self, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+        rows = self.encoder.encode(frame)
+        with torch.inference_mode():
+            answer = self.module(torch.from_numpy(rows.numbers), torch.from_numpy(rows.categories))
+        return np.asarray(answer.numpy()[:, 0], dtype=np.float64)
 
 
 class FitNetwork(Protocol):

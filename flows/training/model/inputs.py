@@ -21,6 +21,9 @@ from flows.training.model.encoding import Encoded, Encoder, Float32s, Int64s
 from flows.training.model.recipe import Recipe
 from flows.training.model.target import TargetEncoder
 
+# Of the name of a category's target encoding among the flat numbers.
+TARGET_SUFFIX = "_log_odds"
+
 _HARD_LIMIT = 5.0
 _SMOOTH_LIMIT = 3.0
 _FINITE = float(np.finfo(np.float32).max)
@@ -184,6 +187,6 @@ def _embedding_rows(indices: Int64s, size: int, recipe: Recipe) -> Int64s:
 
 
 def _names(derived: DerivedNumbers, encoding: Encoding) -> Columns:
-    encodings = tuple(f"{item.name}_log_odds" for item in encoding.category if item.target_encode)
+    encodings = tuple(f"{item.name}{TARGET_SUFFIX}" for item in encoding.category if item.target_encode)
     embedded = tuple(item.name for item in encoding.category if item.embed)
     return Columns((*derived.names, *encodings), embedded)
