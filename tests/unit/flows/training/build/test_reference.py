@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_in import ENCODER, FEATURES, applications
 
 from flows.training.build.reference import SCORE_EDGES, take_reference
 from server.models.manifest import Cutoffs
@@ -15,7 +18,6 @@ from server.models.reference import (
     Reference,
     parse_reference,
 )
-from stand_in import ENCODER, FEATURES, applications
 
 CUTOFFS = Cutoffs(approve_below=0.1, decline_from=0.2, rule="test")
 
@@ -111,8 +113,6 @@ def test_any_rows_make_a_reference_that_reads_back_as_it_was(rows: int, seed: in
     ],
 )
 def test_a_wrong_document_is_refused_by_field(change: dict[str, object], problem: str) -> None:
-    import json
-
     document = json.loads(reference(applications(20)).to_bytes()) | change
     with pytest.raises(InvalidReference, match=problem):
         parse_reference(json.dumps(document).encode())
