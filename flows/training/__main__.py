@@ -1,6 +1,7 @@
 """Trains scorecards and checks what training works with and makes.
 
-Ends with 0; with 1 and one message where the data, the network or the repository refuse; with 2 for a wrong command line.
+Ends with 0; with 1 and a message where the data, the network or the repository refuse, or a benchmark's claim does not hold;
+with 2 for a wrong command line.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from flows.training.data.load import load_loans
 from flows.training.data.report import DataContractError
 from flows.training.data.sources import parse_source
 from flows.training.data.spec import DatasetSpec, SpecError, load_spec
+from flows.training.evaluate.benchmark import BenchmarkSettings, run_benchmark
 from flows.training.evaluate.outcomes import NotMeasurable
+from flows.training.evaluate.table import comparison_table
 from flows.training.model.columns import UnfitRows
 from flows.training.model.fitted import Diverged
 from flows.training.model.network import fit_network
@@ -36,7 +39,7 @@ from flows.training.plan import Plan
 from flows.training.progress import ConsoleProgress, Stages
 from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
-from flows.training.train import Surroundings, train
+from flows.training.train import BOOSTING, Surroundings, train
 from server.models.loader import CannotServe
 from server.models.manifest import Scaling
 from server.models.repository import DirectoryRepository, RepositoryError
@@ -89,6 +92,24 @@ def train_command(
         trained = train(loans, plan, _surroundings(repository, source), stages, alias=promote_to)
     Console().print(performance_table(trained.evidence.performance))
     typer.echo(f"{model} {promote_to} {trained.digest}")
+
+
+@app.command("benchmark")
+def benchmark_command(
+    dataset: DatasetName = "sba_7a",
+    source: SourceText = "embedded",
+) -> None:
+    """Compares the network with LightGBM and a WoE scorecard; ends with 1 where it does not hold its own."""
+    with _refusals_told():
+        _make_reproducible()
+        loans = load_loans(load_spec(dataset), parse_source(source))
+        result = run_benchmark(loans, BenchmarkSettings(), ConsoleProgress(Console(stderr=True)))
+    Console().print(comparison_table({c.test: c.bootstrap for c in result.comparisons}, BOOSTING))
+    for verdict in result.verdicts:
+        difference = verdict.difference
+        interval = f"{difference.estimate:+.4f} ({difference.lower:+.4f} to {difference.upper:+.4f})"
+        typer.echo(f"{'holds' if verdict.holds else 'DOES NOT HOLD'}: {verdict.claim}: {interval}")
+    raise typer.Exit(0 if result.passed else 1)
 
 
 @app.command("check")
