@@ -49,7 +49,7 @@ async def test_a_flood_on_one_connection_fails_nobody_on_another(target: str):
         grpc.aio.insecure_channel(target, options=options) as quiet,
     ):
         request = score_request(APPROVED, model=SCORECARD)
-        flood = [CreditScoringStub(flooding).Score(request, timeout=TIMEOUT_S) for _ in range(4000)]
+        flood = [CreditScoringStub(flooding).Score(request, timeout=TIMEOUT_S) for _ in range(1500)]
         for _ in range(20):
             assert (await CreditScoringStub(quiet).Score(request, timeout=TIMEOUT_S)).results
         outcomes = await asyncio.gather(*flood, return_exceptions=True)

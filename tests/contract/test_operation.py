@@ -73,11 +73,8 @@ def test_a_repository_that_is_not_there_is_said_in_one_line(tmp_path: Path):
     ("arguments", "says"),
     [
         (["--grpc-port", "70000"], "grpc_port = '70000'"),
-        (["--grpc-port", "http"], "grpc_port = 'http'"),
-        (["--max-batch-rows", "0"], "max_batch_rows = '0'"),
         (["--log-level", "loud"], "log_level = 'loud'"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
-        (["--drain-s", "nan"], "drain_s = 'nan'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(models: Path, arguments: list[str], says: str):

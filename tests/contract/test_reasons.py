@@ -120,7 +120,7 @@ def test_reasons_later_than_the_deadline_are_deferred_and_fetched_afterwards(
     server: RunningServer, scoring: CreditScoringStub
 ):
     before = server.metrics().value("credence_reasons_deferred_total", model=SLOW_REASONS)
-    results = score(scoring, DECLINED, APPROVED, model=SLOW_REASONS, reasons=pb.REASONS_MODE_ADVERSE, timeout=0.15)
+    results = score(scoring, DECLINED, APPROVED, model=SLOW_REASONS, reasons=pb.REASONS_MODE_ADVERSE, timeout=0.35)
     assert [r.reasons_status for r in results] == [pb.REASONS_STATUS_DEFERRED, _NOT_ASKED]
     assert not results[0].reasons
     assert server.metrics().value("credence_reasons_deferred_total", model=SLOW_REASONS) - before == 1

@@ -96,7 +96,7 @@ def test_a_repeated_request_id_gets_the_same_decisions(client: credence.Client):
 
 
 def test_deferred_reasons_are_explained_by_decision_id(client: credence.Client):
-    (scored,) = client.score(DECLINED, model=SLOW_REASONS, reasons="all", timeout_s=0.15)
+    (scored,) = client.score(DECLINED, model=SLOW_REASONS, reasons="all", timeout_s=0.35)
     assert scored.reasons_status is ReasonsStatus.DEFERRED
     explained = client.explain(decision_id=scored.decision_id)
     assert explained.probability_of_default == scored.probability_of_default
