@@ -2,42 +2,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from plain_repository import dot_product_graph, write_plain
-from scorecard_repository import point_alias, scorecard_files, scorecard_manifest, write_scorecard
+from repository_files import change, tree
+from scorecard_repository import scorecard_files, scorecard_manifest, write_scorecard
 
 from server.models.manifest import InvalidManifest
-from server.models.repository import AliasChange, AliasConflict, DirectoryRepository, RepositoryError
+from server.models.repository import DirectoryRepository, RepositoryError
 
 EVIL_NAMES = ["..", ".", "", "../tiny", "a/b", "/etc", "tiny\n", ".hidden", "a\0b", "ä", "-x", "x" * 129]
 NOT_DIGESTS = ["", "..", "0" * 63, "0" * 65, "A" * 64, "../" + "0" * 61, "0" * 64 + "\n"]
 
 
-def change(digest: str, by: str = "tests") -> AliasChange:
-    return AliasChange(digest=digest, at=datetime(2005, 1, 2, tzinfo=UTC), by=by, reason="a test")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> DirectoryRepository:
-    return DirectoryRepository(tmp_path / "models")
-
-
-@pytest.fixture
-def digest(repository: DirectoryRepository) -> str:
-    return write_scorecard(repository.root)
-
-
 def build(repository: DirectoryRepository, digest: str) -> Path:
     return repository.build_folder("tiny", digest)
-
-
-def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_ino) for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_build_is_what_was_added_and_verifies(repository: DirectoryRepository, digest: str) -> None:
@@ -209,130 +189,3 @@ def test_names_that_lead_elsewhere_are_refused_everywhere(
 def test_what_is_not_a_digest_is_refused(repository: DirectoryRepository, digest: str) -> None:
     with pytest.raises(RepositoryError, match="is not 64 hexadecimal digits"):
         repository.build_folder("tiny", digest)
-
-
-def test_an_alias_moves_with_its_history(repository: DirectoryRepository, digest: str) -> None:
-    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
-
-    moved = repository.set_alias("tiny", "champion", change(other, by="risk"), expected=digest)
-
-    assert repository.alias("tiny", "champion") == moved
-    assert [(c.digest, c.by) for c in moved.history] == [(digest, "tests"), (other, "risk")]
-    assert repository.aliases("tiny") == {"champion": other}
-    assert repository.alias("tiny", "challenger") is None
-
-
-def test_an_alias_does_not_move_when_it_points_elsewhere_than_the_writer_thought(
-    repository: DirectoryRepository, digest: str
-) -> None:
-    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
-    before = tree(repository.root)
-
-    for expected in (other, None):
-        with pytest.raises(AliasConflict, match=f"points to {digest}, not to {expected}"):
-            repository.set_alias("tiny", "champion", change(other), expected=expected)
-    with pytest.raises(AliasConflict, match=f"points to None, not to {digest}"):
-        repository.set_alias("tiny", "challenger", change(other), expected=digest)
-    assert tree(repository.root) == before
-
-
-def test_an_alias_points_only_to_a_build_that_is_there(repository: DirectoryRepository, digest: str) -> None:
-    with pytest.raises(RepositoryError, match="has no build"):
-        repository.set_alias("tiny", "champion", change("0" * 64), expected=digest)
-    with pytest.raises(RepositoryError, match="'unknown' has no build"):
-        repository.set_alias("unknown", "champion", change(digest), expected=None)
-    assert not (repository.root / "unknown").exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe",
-        b"[]",
-        b'{"name": "champion"}',
-        b'{"name": "champion", "history": []}',
-        b'{"name": "champion", "history": [{"digest": "main", "at": "2005-01-02", "by": "", "reason": ""}]}',
-    ],
-)
-def test_a_damaged_alias_file_is_named(repository: DirectoryRepository, digest: str, content: bytes) -> None:
-    path = repository.root / "tiny" / "aliases" / "champion.json"
-    path.write_bytes(content)
-
-    with pytest.raises(RepositoryError, match=r"champion\.json: not an alias file: "):
-        repository.aliases("tiny")
-    with pytest.raises(RepositoryError, match="not an alias file"):
-        repository.set_alias("tiny", "champion", change(digest), expected=None)
-    assert path.read_bytes() == content
-
-
-def test_an_alias_file_under_another_aliases_name_is_refused(repository: DirectoryRepository) -> None:
-    digest = write_scorecard(repository.root)
-    point_alias(repository.root, "tiny", "challenger", digest)
-    aliases = repository.root / "tiny" / "aliases"
-    (aliases / "challenger.json").replace(aliases / "champion.json")
-
-    with pytest.raises(RepositoryError, match=r"champion\.json: is the alias 'challenger'"):
-        repository.alias("tiny", "champion")
-
-
-def move(root: Path, expected: str, target: str, start: str, results: str) -> None:
-    """Waits for the starting gun, tries to move the champion, and says how it went."""
-    while not Path(start).exists():
-        os.sched_yield()
-    try:
-        DirectoryRepository(root).set_alias("tiny", "champion", change(target, by=str(os.getpid())), expected=expected)
-    except AliasConflict:
-        (Path(results) / f"lost-{os.getpid()}").touch()
-    else:
-        (Path(results) / f"won-{os.getpid()}").touch()
-
-
-def add(root: Path, start: str, results: str) -> None:
-    while not Path(start).exists():
-        os.sched_yield()
-    files = scorecard_files(0.25)
-    added = DirectoryRepository(root).add_build(scorecard_manifest(files), files, {})
-    (Path(results) / f"{added}-{os.getpid()}").touch()
-
-
-def race(target: object, arguments: tuple[object, ...], start: Path, count: int) -> None:
-    context = multiprocessing.get_context("fork")
-    racers = [context.Process(target=target, args=arguments) for _ in range(count)]  # type: ignore[arg-type]
-    for racer in racers:
-        racer.start()
-    start.touch()
-    for racer in racers:
-        racer.join(30)
-    assert [racer.exitcode for racer in racers] == [0] * count
-
-
-def test_of_several_processes_that_move_an_alias_at_once_exactly_one_wins(
-    repository: DirectoryRepository, digest: str, tmp_path: Path
-) -> None:
-    other = write_scorecard(repository.root, intercept=-1.0, alias=None)
-    results, start = tmp_path / "results", tmp_path / "start"
-    results.mkdir()
-
-    race(move, (repository.root, digest, other, str(start), str(results)), start, 4)
-
-    won = [path.name.split("-")[1] for path in results.iterdir() if path.name.startswith("won")]
-    assert len(won) == 1
-    assert len(list(results.iterdir())) == 4
-    champion = repository.alias("tiny", "champion")
-    assert champion is not None
-    assert [c.digest for c in champion.history] == [digest, other]
-    assert champion.history[-1].by == won[0]
-
-
-def test_several_processes_may_add_the_same_build_at_once(repository: DirectoryRepository, tmp_path: Path) -> None:
-    results, start = tmp_path / "results", tmp_path / "start"
-    results.mkdir()
-
-    race(add, (repository.root, str(start), str(results)), start, 4)
-
-    (digest,) = repository.digests("tiny")
-    assert len(list(results.glob(f"{digest}-*"))) == 4
-    repository.verify("tiny", digest)
-    assert [p.name for p in (repository.root / "tiny" / "builds").iterdir()] == [digest]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from engine_bench import MAX_ROWS, Start
+
+from server.engine.decision_ids import DecisionIds
+from server.engine.engine import Engine, EngineLimits
+from server.engine.served import QueueSettings, ServedModel, serve_model
+from server.models.catalogue import load_catalogue
+from server.models.loader import LoadedModel
+from server.models.repository import DirectoryRepository
+from server.observe.metrics import Metrics
+from server.runtime.onnx import OnnxBackend
+from server.scheduling.queue import Limits
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
+    """Starts an engine over what stands in tmp_path; `wrap` may change a model before it serves."""
+    engines: list[Engine] = []
+
+    def started(default_model: str = "", wrap: Callable[[LoadedModel], LoadedModel] = lambda model: model) -> Engine:
+        catalogue = load_catalogue(DirectoryRepository(tmp_path), OnnxBackend())
+        queues = QueueSettings(max_rows_per_call=MAX_ROWS, infer=Limits(64, 64, 0.002), explain=Limits(8, 4, 0.0))
+
+        def serve(model: LoadedModel) -> ServedModel:
+            return serve_model(wrap(model), queues, metrics)
+
+        limits = EngineLimits(max_rows_per_call=MAX_ROWS, recent_decisions=10, reasons_margin_s=0.005)
+        ids = DecisionIds(time.time, 1)
+        engines.append(Engine(catalogue, serve, default_model, limits, metrics, time.monotonic, ids))
+        return engines[-1]
+
+    yield started
+    for engine in engines:
+        await asyncio.wait_for(engine.drained(), 10)
+        engine.close()

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from pathlib import Path
+
+import pytest
+from builders import sample
+from engine_bench import Start, broken, command, explaining, slowly
+from scorecard_repository import (
+    APPLICATIONS,
+    APPROVED,
+    DECLINED,
+    GROUPS,
+    REFERRED,
+    probability,
+    terms,
+    write_scorecard,
+)
+
+from server.engine.scoring import Decision, ReasonsMode, ReasonsStatus
+from server.errors import (
+    DecisionNotFound,
+    InvalidFeature,
+    ModelFailed,
+    NotOffered,
+    PredictedLate,
+)
+from server.observe.metrics import Metrics
+
+
+async def test_reasons_are_those_worked_out_by_hand_strongest_first(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+
+    (scored,) = (await start().score(command(DECLINED, reasons=ReasonsMode.ALL))).results
+
+    by_feature = terms(DECLINED)
+    expected = {group.code: sum(by_feature[name] for name in group.features) for group in GROUPS}
+    strongest = sorted((code for code in expected if expected[code] > 0), key=lambda code: -expected[code])
+    assert scored.reasons_status is ReasonsStatus.INCLUDED
+    assert [reason.group.code for reason in scored.reasons] == strongest == ["AMOUNT", "PURPOSE", "PLACE"]
+    for reason in scored.reasons:
+        without = 1 / (1 + math.exp(2.0 - math.fsum(by_feature.values()) + expected[reason.group.code]))
+        assert reason.contribution == pytest.approx(expected[reason.group.code], abs=1e-5)
+        assert reason.relief == pytest.approx(scored.probability - without, abs=1e-5)
+
+
+async def test_adverse_reasons_are_for_decisions_other_than_approve(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+
+    result = await start().score(command(APPROVED, REFERRED, DECLINED, reasons=ReasonsMode.ADVERSE, max_reasons=1))
+
+    statuses = [scored.reasons_status for scored in result.results]
+    assert statuses == [ReasonsStatus.NOT_ASKED, ReasonsStatus.INCLUDED, ReasonsStatus.INCLUDED]
+    assert [len(scored.reasons) for scored in result.results] == [0, 1, 1]
+
+
+async def test_reasons_that_come_too_late_are_deferred_and_fetched_afterwards(
+    tmp_path: Path, start: Start, metrics: Metrics
+) -> None:
+    write_scorecard(tmp_path)
+    engine = start(wrap=explaining(slowly))
+    began = time.monotonic()
+
+    (scored,) = (await engine.score(command(DECLINED, reasons=ReasonsMode.ALL, deadline=began + 0.1))).results
+
+    assert time.monotonic() - began < 0.15
+    assert (scored.reasons_status, scored.reasons) == (ReasonsStatus.DEFERRED, ())
+    assert scored.decision is Decision.DECLINE
+    assert sample(metrics, "credence_reasons_deferred_total", model="tiny") == 1
+    explanation = await engine.explain_decision(scored.decision_id, 10, math.inf)
+    assert [reason.group.code for reason in explanation.reasons] == ["AMOUNT", "PURPOSE", "PLACE"]
+    assert (explanation.decision_id, explanation.decided.decision) == (scored.decision_id, Decision.DECLINE)
+
+
+async def test_reasons_never_delay_a_caller_who_did_not_ask(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+    engine = start(wrap=explaining(slowly))
+    asked = asyncio.create_task(engine.score(command(DECLINED, reasons=ReasonsMode.ALL)))
+    await asyncio.sleep(0.02)
+    began = time.monotonic()
+
+    await engine.score(command(DECLINED))
+
+    assert time.monotonic() - began < 0.1
+    assert not asked.done()
+    assert (await asked).results[0].reasons_status is ReasonsStatus.INCLUDED
+
+
+async def test_reasons_that_find_no_room_or_a_broken_graph_are_deferred_and_the_decision_stands(
+    tmp_path: Path, start: Start
+) -> None:
+    write_scorecard(tmp_path)
+    crowded = await start(wrap=explaining(slowly)).score(command(*[DECLINED] * 6, reasons=ReasonsMode.ALL))
+    failing = await start(wrap=explaining(broken)).score(command(DECLINED, reasons=ReasonsMode.ALL))
+
+    assert {scored.reasons_status for scored in crowded.results} == {ReasonsStatus.INCLUDED, ReasonsStatus.DEFERRED}
+    assert {scored.decision for scored in crowded.results} == {Decision.DECLINE}
+    assert failing.results[0].reasons_status is ReasonsStatus.DEFERRED
+
+
+async def test_a_build_without_an_explanation_graph_says_that_reasons_are_unavailable(
+    tmp_path: Path, start: Start
+) -> None:
+    write_scorecard(tmp_path, explain=False)
+    engine = start()
+
+    result = await engine.score(command(APPROVED, DECLINED, reasons=ReasonsMode.ADVERSE))
+
+    statuses = [scored.reasons_status for scored in result.results]
+    assert statuses == [ReasonsStatus.NOT_ASKED, ReasonsStatus.UNAVAILABLE]
+    with pytest.raises(NotOffered):
+        await engine.explain_decision(result.results[0].decision_id, 1, math.inf)
+    with pytest.raises(NotOffered):
+        await engine.explain_application("tiny", "", DECLINED, 1, math.inf)
+
+
+async def test_an_application_at_hand_is_explained_without_a_decision(
+    tmp_path: Path, start: Start, metrics: Metrics
+) -> None:
+    digest = write_scorecard(tmp_path)
+    engine = start()
+
+    explanation = await engine.explain_application("", "", DECLINED, 2, math.inf)
+
+    assert (explanation.model, explanation.digest, explanation.decision_id) == ("tiny", digest, "")
+    assert [reason.group.code for reason in explanation.reasons] == ["AMOUNT", "PURPOSE"]
+    assert explanation.decided.probability == pytest.approx(probability(DECLINED), abs=1e-6)
+    for decision in Decision:
+        labels = {"model": "tiny", "build": digest, "decision": decision.value}
+        assert sample(metrics, "credence_decisions_total", **labels) == 0
+    with pytest.raises(InvalidFeature):
+        await engine.explain_application("", "", {"amount": -1.0}, 2, math.inf)
+
+
+async def test_a_decision_of_many_is_explained_by_its_own_row_and_build(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+    challenger = write_scorecard(tmp_path, intercept=-1.0, alias="challenger")
+    engine = start()
+    result = await engine.score(command(APPROVED, DECLINED, REFERRED, version="challenger"))
+
+    explanation = await engine.explain_decision(result.results[2].decision_id, 10, math.inf)
+
+    assert explanation.digest == challenger
+    assert explanation.decided.probability == result.results[2].probability
+    assert [reason.group.code for reason in explanation.reasons] == ["AMOUNT", "PLACE", "PURPOSE"]
+
+
+async def test_a_decision_that_is_not_remembered_is_not_found(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+    engine = start()
+    first = (await engine.score(command(APPROVED))).results[0].decision_id
+    for _ in range(2):
+        await engine.score(command(*APPLICATIONS))
+
+    for forgotten in (first, "unknown", ""):
+        with pytest.raises(DecisionNotFound):
+            await engine.explain_decision(forgotten, 1, math.inf)
+
+
+async def test_an_explanation_after_the_deadline_or_of_a_broken_graph_is_an_error(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+    engine = start(wrap=explaining(broken))
+    decision_id = (await engine.score(command(DECLINED))).results[0].decision_id
+
+    with pytest.raises(PredictedLate):
+        await engine.explain_decision(decision_id, 1, time.monotonic())
+    with pytest.raises(ModelFailed) as failed:
+        await engine.explain_decision(decision_id, 1, math.inf)
+    assert "broke" not in failed.value.message
