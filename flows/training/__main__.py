@@ -30,6 +30,7 @@ from flows.training.data.report import DataContractError
 from flows.training.data.sources import parse_source
 from flows.training.data.spec import DatasetSpec, SpecError, load_spec
 from flows.training.evaluate.benchmark import BenchmarkSettings, run_benchmark
+from flows.training.evaluate.contenders import BOOSTING
 from flows.training.evaluate.outcomes import NotMeasurable
 from flows.training.evaluate.table import comparison_table
 from flows.training.model.columns import UnfitRows
@@ -39,7 +40,7 @@ from flows.training.plan import Plan
 from flows.training.progress import ConsoleProgress, Stages
 from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
-from flows.training.train import BOOSTING, Surroundings, train
+from flows.training.train import Surroundings, train
 from server.models.loader import CannotServe
 from server.models.manifest import Scaling
 from server.models.repository import DirectoryRepository, RepositoryError

@@ -19,6 +19,7 @@ from flows.training.build.conversion import ConversionReport
 from flows.training.build.finish import finish_build
 from flows.training.build.lineage import Lineage, trace
 from flows.training.data.loans import Loans
+from flows.training.evaluate.contenders import BOOSTING, WOE
 from flows.training.model.boosting import fit_boosting
 from flows.training.model.fitted import FitNetwork, FittedNetwork
 from flows.training.model.woe import fit_woe
@@ -27,8 +28,6 @@ from flows.training.progress import Stages
 from flows.training.samples import Samples, take_samples
 from server.models.repository import DirectoryRepository
 from server.runtime.session import Backend
-
-BOOSTING, WOE = "LightGBM", "WoE logistic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from flows.training.build.assemble import CONVERSION, DOSSIER, LINEAGE, METRICS, Build
-from flows.training.build.candidate import Candidate, predict
+from flows.training.build.candidate import Candidate
 from flows.training.build.conversion import ConversionReport
 from flows.training.build.dossier import render_dossier
 from flows.training.build.dossier_content import (
@@ -33,6 +33,7 @@ from flows.training.build.evidence import (
 from flows.training.build.finish import label_definition
 from flows.training.build.lineage import Lineage
 from flows.training.build.report import describe_conversion, describe_data, put_checks, state_limitations
+from flows.training.evaluate.contenders import NETWORK
 from flows.training.evaluate.outcomes import Probabilities
 from flows.training.model.fitted import Sample
 from flows.training.plan import vintage_name
@@ -40,7 +41,6 @@ from server.models.manifest import REFERENCE
 from server.models.reference import parse_reference
 from server.runtime.session import Backend
 
-NETWORK = "network"
 _EXPLAINED = 300
 
 # PD float64 [n] of a benchmark model for a frame of applications.
@@ -101,8 +101,7 @@ def attestations(
 
 
 def _vintages(candidate: Candidate, benchmarks: Mapping[str, Predict]) -> list[Vintage]:
-    scorecard = candidate.scorecard
-    models: dict[str, Predict] = {NETWORK: lambda f: predict(scorecard.module, scorecard.encoder, f), **benchmarks}
+    models: dict[str, Predict] = {NETWORK: candidate.fitted.predict, **benchmarks}
     return [
         Vintage(
             name=held.name,

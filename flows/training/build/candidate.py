@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import polars as pl
-import torch
-
 from flows.training.build.baseline import choose_baseline
 from flows.training.build.challenges import edge_rows, generated_rows
 from flows.training.build.conversion import ConversionReport, validate_conversion
@@ -15,16 +11,12 @@ from flows.training.build.cutoffs import choose_cutoffs
 from flows.training.build.gaps import move_into_gaps
 from flows.training.build.scorecard import Graphs, Scorecard, build_graphs
 from flows.training.data.loans import Loans
-from flows.training.evaluate.outcomes import Probabilities
-from flows.training.model.encoding import Encoder
 from flows.training.model.fitted import FittedNetwork
-from flows.training.model.scoring import ScoringModule
 from flows.training.plan import Periods, Plan
 from flows.training.samples import Samples, all_rows
 from server.models.manifest import ReasonGroup
 from server.runtime.session import Backend
 
-_SCORED_AT_ONCE = 8192
 # Twice what the conversion may differ by: no loan of the run stands so near a cut-off that rounding decides.
 _CUTOFF_MARGIN = 2e-6
 
@@ -74,22 +66,10 @@ def prove_conversion(candidate: Candidate, backend: Backend) -> ConversionReport
     )
 
 
-def predict(module: ScoringModule, encoder: Encoder, frame: pl.DataFrame) -> Probabilities:
-    """Calibrated PDs float64 [n] of the network."""
-    return np.concatenate([_predict(module, encoder, part) for part in frame.iter_slices(_SCORED_AT_ONCE)])
-
-
-def _predict(module: ScoringModule, encoder: Encoder, frame: pl.DataFrame) -> Probabilities:
-    rows = encoder.encode(frame)
-    with torch.inference_mode():
-        answer = module(torch.from_numpy(rows.numbers), torch.from_numpy(rows.categories))
-    return np.asarray(answer.numpy()[:, 0], dtype=np.float64)
-
-
 def _scorecard(loans: Loans, plan: Plan, samples: Samples, fitted: FittedNetwork) -> Scorecard:
     module, encoder = fitted.module, fitted.encoder
-    by_rule = choose_cutoffs(plan.cutoffs, predict(module, encoder, samples.calibration.frame))
-    every_pd = predict(module, encoder, all_rows(samples, loans.spec.feature_names))
+    by_rule = choose_cutoffs(plan.cutoffs, fitted.predict(samples.calibration.frame))
+    every_pd = fitted.predict(all_rows(samples, loans.spec.feature_names))
     cutoffs = move_into_gaps(by_rule, every_pd, _CUTOFF_MARGIN)
     training = encoder.encode(samples.training.frame)
     # The training rows stand first among all rows.

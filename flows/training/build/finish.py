@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flows.training.build.assemble import Build, Identity, assemble_build
-from flows.training.build.candidate import Candidate, predict
+from flows.training.build.candidate import Candidate
 from flows.training.build.golden import choose_golden
 from flows.training.build.reference import take_reference
 from server.models.golden import GoldenRows
@@ -41,7 +41,7 @@ def label_definition(candidate: Candidate) -> str:
 def _reference(candidate: Candidate) -> Reference:
     scorecard = candidate.scorecard
     frame = candidate.samples.calibration.frame.select(candidate.feature_names)
-    pd = predict(scorecard.module, scorecard.encoder, frame)
+    pd = candidate.fitted.predict(frame)
     return take_reference(scorecard.encoder.features, scorecard.encoder.categories, frame, pd, scorecard.cutoffs)
 
 
