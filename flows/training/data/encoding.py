@@ -91,7 +91,7 @@ class Encoding(BaseModel):
     """All inputs of the model, in order."""
 
     model_config = STRICT
-    numeric: tuple[NumericInput, ...]
+    numeric: Annotated[tuple[NumericInput, ...], Field(min_length=1)]
     category: tuple[CategoryInput, ...]
 
     @property

@@ -97,6 +97,8 @@ class NetworkInputs(nn.Module):
 
     def embedded(self, categories: Tensor) -> Tensor:
         """Rows of the embedding tables, INT64 [n, K]."""
+        if not len(self.row_columns):
+            return categories[:, :0]
         return _look_up(self.rows, categories, self.row_columns, self.row_starts)
 
     def scale(self, flat: Tensor) -> Tensor:

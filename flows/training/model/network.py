@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from flows.training.data.spec import DatasetSpec
+from flows.training.evaluate.outcomes import checked_labels
 from flows.training.model.calibration import fit_platt
 from flows.training.model.encoding import Encoded, Encoder
 from flows.training.model.ensemble import Ensemble
@@ -63,8 +64,13 @@ def fit_network(
 
     Raises:
         Diverged: a loss or an answer is not finite.
-        NotMeasurable: the calibration rows have one outcome only, or no line fits them.
+        NotMeasurable: training or calibration rows have one outcome only, or no line fits the calibration rows.
+        ValueError: no seed.
     """
+    if not seeds:
+        raise ValueError("seeds: at least one is needed")
+    for sample in (training, calibration):
+        checked_labels(sample.labels)
     recipe = recipe or Recipe()
     with one_thread():
         encoder = fit_encoder(spec, training.frame, recipe)

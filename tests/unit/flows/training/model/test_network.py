@@ -7,15 +7,17 @@ import polars as pl
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from small_loans import QUICK, fit, loans
+from small_loans import QUICK, SPEC, fit, loans
 
 from flows.training.build.graph import PROBABILITY, build_score_graph
 from flows.training.evaluate.metrics import measure
+from flows.training.evaluate.outcomes import NotMeasurable
 from flows.training.model.encoding import feeds
 from flows.training.model.ensemble import Ensemble
 from flows.training.model.fit_member import learning_rate_factor
 from flows.training.model.fitted import Diverged, FitProgress, FittedNetwork, Sample
 from flows.training.model.member import Member
+from flows.training.model.network import fit_network
 from server.runtime.onnx import OnnxBackend
 
 
@@ -137,6 +139,27 @@ def trained_looking(seed: int) -> Member:
         for tensor in (member.scale, member.last_weight, member.last_bias):
             tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.5)
     return member
+
+
+@pytest.mark.parametrize("kept", ["embed", "target_encode"])
+def test_categories_may_all_be_embedded_or_all_target_encoded(kept: str):
+    other = {"embed": "target_encode", "target_encode": "embed"}[kept]
+    chosen = [item.model_copy(update={other: False}) for item in SPEC.encoding.category if getattr(item, kept)]
+    encoding = SPEC.encoding.model_copy(update={"category": tuple(chosen)})
+    spec = SPEC.model_copy(update={"encoding": encoding})
+    recipe = replace(QUICK, epochs=12, batch=64)
+    fitted = fit_network(spec, loans(1), loans(2), seeds=(0,), progress=lambda _: None, recipe=recipe)
+    assert roc_auc_score(loans(3).labels, fitted.predict(loans(3).frame)) > 0.7
+
+
+def test_rows_of_one_outcome_and_a_run_without_seeds_are_refused():
+    good = loans(1, 300)
+    only_good = replace(good, labels=np.zeros(300, np.int8))
+    for training, calibration in ((only_good, good), (good, only_good)):
+        with pytest.raises(NotMeasurable, match="both outcomes are needed"):
+            fit(training, calibration)
+    with pytest.raises(ValueError, match="seeds: at least one is needed"):
+        fit(good, good, seeds=())
 
 
 def test_an_infinite_learning_rate_is_told_as_divergence_with_its_place():
