@@ -20,6 +20,7 @@ from server.models.manifest import Cutoffs, Feature
 from server.runtime.session import Session
 
 Row = dict[str, FeatureValue]
+_SCORED_AT_ONCE = 1024
 
 
 def choose_golden(
@@ -46,7 +47,8 @@ def choose_golden(
     Raises:
         InvalidFeature: a held-out application does not fit the schema.
     """
-    pd = _score(session, feeds(tuple(features), frame))
+    slices = frame.iter_slices(_SCORED_AT_ONCE)
+    pd = np.concatenate([_score(session, feeds(tuple(features), part)) for part in slices])
     decisions = decide(pd, approve_below=cutoffs.approve_below, decline_from=cutoffs.decline_from)
     drawn = _draw(vintages * 10 + decisions, count, np.random.default_rng(seed))
     rows = (*(_application(features, frame, row) for row in drawn), *_edges(features, frame))

@@ -19,8 +19,8 @@ from flows.training.model.encoding import Encoder, Int64s, feeds
 from server.runtime.session import Backend, Session
 
 Array = npt.NDArray[Any]
-_SCORED_AT_ONCE = 4096
-_EXPLAINED_AT_ONCE = 16
+_SCORED_AT_ONCE = 1024
+_EXPLAINED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
