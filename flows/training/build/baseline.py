@@ -14,7 +14,7 @@ rows): root mean square error of a contribution in log-odds, and how often the f
     herding    .082  95 %   .037  97 %   .036  97 %   .023  98 %   .022  98 %
     medoids    .102  93 %   .159  83 %   .103  90 %   .049  95 %   .057  95 %   (of strata of equal size over the PD)
 
-against mean contributions of .65, .31 and .19 in the strongest groups. Two rows (511 evaluations for an application) halve the
+against mean contributions of .65, .31 and .19 in the strongest groups. Two rows (511 evaluations for an application at most) halve the
 error of one; twice as many again would gain another .014 and cost as much as all before.
 """
 
