@@ -96,14 +96,14 @@ def _wire(settings: Settings, engine: Engine, calls: Calls) -> WireServer:
         CreditScoringService(engine, settings.max_stream_requests),
     )
     limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)
-    return WireServer(f"{settings.host}:{settings.grpc_port}", limits, services, calls)
+    return WireServer(_address(settings.host, settings.grpc_port), limits, services, calls)
 
 
 def _serve_metrics(settings: Settings, metrics: Metrics) -> WSGIServer:
     try:
         server, _thread = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
     except OSError as error:
-        address = f"{settings.host}:{settings.metrics_port}"
+        address = _address(settings.host, settings.metrics_port)
         raise CannotListen(f"cannot serve metrics on {address}: {error.strerror}") from None
     return server
 
@@ -113,11 +113,12 @@ async def _start(settings: Settings, catalogue: Catalogue, wire: WireServer, met
     await wire.set_health(serving=catalogue.ready, models=models)
     port = await wire.start()
     event = "serving" if catalogue.ready else "listening, not ready"
-    log.info(event, grpc=f"{settings.host}:{port}", metrics=f"{settings.host}:{metrics_port}", models=models)
+    log.info(event, grpc=_address(settings.host, port), metrics=_address(settings.host, metrics_port), models=models)
 
 
 async def _drain(settings: Settings, engine: Engine, calls: Calls, wire: WireServer) -> None:
     log.info("draining", delay_s=settings.drain_delay_s, at_most_s=settings.drain_s)
+    engine.begin_drain()
     await wire.begin_drain()
     await asyncio.sleep(settings.drain_delay_s)
     calls.draining = True
@@ -125,6 +126,10 @@ async def _drain(settings: Settings, engine: Engine, calls: Calls, wire: WireSer
     await engine.drained()
     engine.close()
     log.info("stopped")
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _stop_event() -> asyncio.Event:

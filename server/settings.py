@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     ] = 2.0
     reasons_margin_ms: Annotated[
         float, Field(ge=0, description="reasons not ready this long before the deadline are deferred")
-    ] = 5.0
+    ] = 20.0
     drain_delay_s: Annotated[Seconds, Field(description="from NOT_SERVING to refusing calls, for load balancers")] = 0.0
     drain_s: Annotated[Seconds, Field(description="time for calls in flight to finish at shutdown")] = 10.0
     log_level: Annotated[

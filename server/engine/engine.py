@@ -28,7 +28,7 @@ from server.engine.scoring import (
     wants_reasons,
 )
 from server.engine.served import ServedModel
-from server.errors import FieldError, InvalidRequest, NotOffered, TooManyRows
+from server.errors import FieldError, InvalidRequest, ModelNotReady, NotOffered, TooManyRows
 from server.models.catalogue import Catalogue
 from server.models.features import Application
 from server.models.loader import PROBABILITY, LoadedModel, Scorecard
@@ -89,12 +89,30 @@ class Engine:
             for name, entry in catalogue.entries.items()
             for version, model in entry.loaded.items()
         }
+        self._leaving = False
         self._recent = RecentDecisions(limits.recent_decisions)
         self._ledger = RequestLedger[ScoreResult](limits.recent_decisions)
 
     @property
     def ready(self) -> bool:
-        return self.catalogue.ready
+        """Every model serves its default version, and the process is here to stay."""
+        return self.catalogue.ready and not self._leaving
+
+    def begin_drain(self) -> None:
+        """Is not ready from now on; answers all the same."""
+        self._leaving = True
+
+    def model_ready(self, model: str, version: str) -> bool:
+        """Whether (model, version) serves.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        try:
+            self.served(model, version)
+        except ModelNotReady:
+            return False
+        return not self._leaving
 
     def served(self, model: str, version: str) -> ServedModel:
         """What answers for (model, version).

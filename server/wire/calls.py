@@ -53,8 +53,10 @@ class Calls:
                 if not while_draining:
                     self.refuse_while_draining()
                 request = decode(request_type, raw)
-                model = self._label(request)
-                response = (await servicer(request, deadline(context))).SerializeToString()
+                model = self.label(request)
+                response = await servicer(request, deadline(context))
+                model = self.label(response) or model
+                answer = response.SerializeToString()
                 outcome = OK
             except Exception as error:
                 wire_error = self.error(method, error)
@@ -62,7 +64,7 @@ class Calls:
                 await abort(context, wire_error)
                 raise AssertionError from error  # abort never returns
             else:
-                return response
+                return answer
             finally:
                 self._metrics.in_flight -= 1
                 self.count(method, model, outcome, time.monotonic() - started)
@@ -88,8 +90,9 @@ class Calls:
     def count(self, method: str, model: str, outcome: str, seconds: float) -> None:
         self._metrics.call(method, model, outcome, seconds)
 
-    def _label(self, request: Message) -> str:
-        name = getattr(request, "model_name", "") or getattr(request, "model", "")
+    def label(self, message: Message) -> str:
+        """The model that a request or answer names, as far as it may be a metric's label."""
+        name = getattr(message, "model_name", "") or getattr(message, "model", "")
         return name if name in self._models else ""
 
 

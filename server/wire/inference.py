@@ -8,7 +8,6 @@ import grpc
 from credence.inference import grpc_service_pb2 as pb
 
 from server.engine.engine import Engine
-from server.errors import ModelNotReady
 from server.tensors import TensorSpec
 from server.wire.calls import Calls
 from server.wire.tensor_codec import read_request, write_response
@@ -48,11 +47,7 @@ class InferenceService:
         return pb.ServerReadyResponse(ready=self._engine.ready)
 
     async def _model_ready(self, request: pb.ModelReadyRequest, _deadline: float) -> pb.ModelReadyResponse:
-        try:
-            self._engine.served(request.name, request.version)
-        except ModelNotReady:
-            return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=True)
+        return pb.ModelReadyResponse(ready=self._engine.model_ready(request.name, request.version))
 
     async def _server_metadata(self, _request: pb.ServerMetadataRequest, _deadline: float) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(name=_SERVER_NAME, version=self._version)

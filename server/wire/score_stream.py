@@ -58,4 +58,4 @@ class ScoreStream:
         async with writing:
             await context.write(answer.SerializeToString())
         slots.release()
-        self._calls.count(_METHOD, "", outcome, time.monotonic() - started)
+        self._calls.count(_METHOD, self._calls.label(answer.response), outcome, time.monotonic() - started)

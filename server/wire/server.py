@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from server.wire import credit_scoring, inference
 from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
+from server.wire.foreign import ForeignServices
 from server.wire.inference import InferenceService
 
 _SERVICES = (inference.SERVICE, credit_scoring.SERVICE)
@@ -51,8 +52,11 @@ class WireServer:
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
         self._server = grpc.aio.server(options=_options(limits))
         self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((*_SERVICES, _HEALTH, reflection.SERVICE_NAME), self._server)
+        foreign = ForeignServices(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, foreign)
+        names = (*_SERVICES, _HEALTH, reflection.SERVICE_NAME)
+        reflector = reflection.aio.ReflectionServicer(service_names=names)  # type: ignore[attr-defined]  # the stubs lack it
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, foreign)
 
     async def start(self) -> int:
         """Listens and gives the port.

@@ -27,7 +27,7 @@ def test_a_score_shows_in_every_metric_of_its_way(server: RunningServer, scoring
     scoring.Score(score_request(APPROVED, REFERRED, DECLINED), timeout=TIMEOUT_S)
     after = server.metrics()
     for name, labels, expected in (
-        ("credence_requests_total", {"method": "Score", "model": "", "outcome": "OK"}, 1),
+        ("credence_requests_total", {"method": "Score", "model": SCORECARD, "outcome": "OK"}, 1),
         ("credence_request_duration_seconds_count", {"method": "Score"}, 1),
         ("credence_request_rows_sum", {"model": SCORECARD}, 3),
         ("credence_batch_rows_sum", {"model": SCORECARD, "queue": "infer"}, 3),
@@ -58,12 +58,12 @@ def test_every_method_and_outcome_is_counted(
     wait_until(lambda: moved(before, server.metrics(), "credence_requests_total") == 7)
     after = server.metrics()
     for method, model, outcome in (
-        ("DescribeModel", "", "OK"),
-        ("Explain", "", "OK"),
+        ("DescribeModel", SCORECARD, "OK"),
+        ("Explain", SCORECARD, "OK"),
         ("ServerLive", "", "OK"),
         ("ModelInfer", DOT, "OK"),
         ("ModelInfer", DOT, "MODEL_FAILED"),
-        ("ScoreStream", "", "OK"),
+        ("ScoreStream", SCORECARD, "OK"),
         ("ScoreStream", "", "INVALID_FEATURE"),
     ):
         labels = {"method": method, "model": model, "outcome": outcome}
