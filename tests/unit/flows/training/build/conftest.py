@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from stand_in import StandIn, make_scorecard
 
 from flows.training.build.scorecard import Graphs, Scorecard, build_graphs
-from stand_in import StandIn, make_scorecard
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import onnx
 import polars as pl
 import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
+from stand_in import ENCODER, FEATURES, applications
 
 from flows.training.build.challenges import edge_rows, generated_rows
 from flows.training.build.conversion import Bounds, ConversionMismatch, validate_conversion
@@ -17,7 +18,6 @@ from flows.training.build.scorecard import Graphs, Scorecard
 from flows.training.model.encoding import feeds
 from server.models.manifest import Cutoffs
 from server.runtime.onnx import OnnxBackend
-from stand_in import ENCODER, FEATURES, applications
 
 # The first export of a process imports the exporter, which takes seconds.
 pytestmark = pytest.mark.real

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from stand_in import FEATURES, applications
 
 from flows.training.build.golden import choose_golden
 from server.models.features import Schema
 from server.models.golden import GoldenRows
 from server.models.manifest import Cutoffs
 from server.tensors import TensorSpec
-from stand_in import FEATURES, applications
 
 CUTOFFS = Cutoffs(approve_below=0.3, decline_from=0.6, rule="test")
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_in import ENCODER, FEATURES, StandIn, applications, log_odds, sigmoid
 
 from flows.training.build.graph import PROBABILITY, GraphError, build_graph, build_score_graph
 from flows.training.build.lookups import CATEGORIES, NUMBERS, feature_inputs, lookup_fragment
@@ -14,7 +15,6 @@ from flows.training.model.encoding import CategoryLookup, Encoder, feeds
 from server.models.manifest import Feature
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import Session
-from stand_in import ENCODER, FEATURES, StandIn, applications, log_odds, sigmoid
 
 # The first export of a process imports the exporter, which takes seconds.
 pytestmark = pytest.mark.real
