@@ -33,6 +33,7 @@ from flows.training.evaluate.benchmark import BenchmarkSettings, run_benchmark
 from flows.training.evaluate.contenders import BOOSTING
 from flows.training.evaluate.outcomes import NotMeasurable
 from flows.training.evaluate.table import comparison_table
+from flows.training.held_out import draw_held_out, write_held_out
 from flows.training.model.columns import UnfitRows
 from flows.training.model.fitted import Diverged
 from flows.training.model.network import fit_network
@@ -68,18 +69,18 @@ AsOf = Annotated[
 
 @app.command("train")
 def train_command(
-    repository: RepositoryPath = Path("models"),
+    repository: RepositoryPath = Path("model_repository"),
     model: ModelName = "scorecard",
     dataset: DatasetName = "sba_7a",
     source: SourceText = "embedded",
-    as_of: AsOf = datetime(2007, 1, 1),  # noqa: DTZ001 - a day, without a time
-    training_months: Annotated[int, typer.Option(min=1, help="Months of approvals to learn from.")] = 36,
+    as_of: AsOf = datetime(2005, 1, 1),  # noqa: DTZ001 - a day, without a time
+    training_months: Annotated[int, typer.Option(min=1, help="Months of approvals to learn from.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first member.")] = 0,
     members: Annotated[int, typer.Option(min=1, help="Networks whose log-odds are averaged.")] = 3,
     margin: Annotated[
         float, typer.Option(help="Earned on a loan that is repaid, as a share of it; sets the cut-offs.")
-    ] = 0.05,
-    refer_band: Annotated[float, typer.Option(help="Refer PDs within this share of the break-even PD.")] = 0.15,
+    ] = 0.02,
+    refer_band: Annotated[float, typer.Option(help="Refer PDs within this share of the break-even PD.")] = 0.3,
     promote_to: Annotated[str, typer.Option(help="Alias that is pointed to the build.")] = "challenger",
 ) -> None:
     """Trains, proves and registers a build."""
@@ -126,7 +127,7 @@ def check_command(
 @app.command("validate")
 def validate_command(
     build: Annotated[str, typer.Argument(help="Digest of a build, or an alias.")],
-    repository: RepositoryPath = Path("models"),
+    repository: RepositoryPath = Path("model_repository"),
     model: ModelName = "scorecard",
 ) -> None:
     """Checks a registered build again: files, golden rows, and its graphs against each other."""
@@ -138,6 +139,24 @@ def validate_command(
         f"{digest} holds on {result.runtime}: files, golden rows, and over {result.rows} rows the graphs differ by "
         f"{result.probability:.1e} in PD and {result.sums:.1e} in the sum of contributions"
     )
+
+
+@app.command("held-out")
+def held_out_command(
+    output: Annotated[Path, typer.Argument(help="The CSV file to write.")],
+    build: Annotated[str, typer.Option(help="Digest of a build, or an alias.")] = "champion",
+    rows: Annotated[int, typer.Option(min=1, help="Applications to draw.")] = 1000,
+    repository: RepositoryPath = Path("model_repository"),
+    model: ModelName = "scorecard",
+    source: SourceText = "embedded",
+) -> None:
+    """Writes applications that a build never saw, from the year after its as-of date, with what became of them."""
+    with _refusals_told():
+        models = DirectoryRepository(repository)
+        manifest = models.manifest(model, models.aliases(model).get(build, build))
+        loans = load_loans(load_spec(manifest.training.dataset), parse_source(source))
+        write_held_out(draw_held_out(loans, manifest, rows), manifest, output)
+    typer.echo(f"{output}: {rows} applications approved in the year after {manifest.training.as_of}")
 
 
 def _plan(

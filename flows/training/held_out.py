@@ -13,6 +13,7 @@ from flows.training.data.labels import as_of
 from flows.training.data.loans import Loans
 from flows.training.data.splits import Vintages, by_vintage
 from flows.training.plan import months_after
+from flows.training.samples import NoSample
 from server.models.manifest import Manifest
 
 _SEED = 2005
@@ -24,16 +25,16 @@ def draw_held_out(loans: Loans, manifest: Manifest, rows: int) -> pl.DataFrame:
     Columns: id, approved_on, the build's features, defaulted (0 or 1).
 
     Raises:
-        ValueError: the build has no as-of date, or there are not so many applications.
+        NoSample: the build has no as-of date, or there are not so many applications.
     """
     made = manifest.training.as_of
     if made is None:
-        raise ValueError(f"the build of {manifest.model!r} has no as-of date")
+        raise NoSample(f"the build of {manifest.model!r} has no as-of date")
     year = Vintages(made, months_after(made, 12) - timedelta(days=1))
     matured = as_of(loans, months_after(year.last, loans.spec.performance_window_months))
     following = by_vintage(matured, {"following year": year})["following year"]
     if following.height < rows:
-        raise ValueError(f"{following.height} applications in the year after {made}, {rows} are wanted")
+        raise NoSample(f"{following.height} applications in the year after {made}, {rows} are wanted")
     features = [feature.name for feature in manifest.features]
     chosen = following.sample(rows, seed=_SEED, shuffle=True)
     return chosen.select("id", "approved_on", *features, pl.col("label").alias("defaulted"))

@@ -87,12 +87,31 @@ class CategoryInput(BaseModel):
         return self
 
 
+class PairInput(BaseModel):
+    """Two categories taken together, target-encoded: a value of one may mean another thing beside a value of the other."""
+
+    model_config = STRICT
+    name: Name
+    of: tuple[str, str]
+
+
 class Encoding(BaseModel):
     """All inputs of the model, in order."""
 
     model_config = STRICT
     numeric: Annotated[tuple[NumericInput, ...], Field(min_length=1)]
     category: tuple[CategoryInput, ...]
+    pair: tuple[PairInput, ...] = ()
+
+    @model_validator(mode="after")
+    def _pairs_are_of_categories(self) -> Self:
+        known = {category.name for category in self.category}
+        for pair in self.pair:
+            if strangers := sorted(set(pair.of) - known):
+                raise ValueError(f"{pair.name}: no category {', '.join(strangers)}")
+            if pair.of[0] == pair.of[1]:
+                raise ValueError(f"{pair.name}: {pair.of[0]} makes no pair with itself")
+        return self
 
     @property
     def inputs(self) -> tuple[NumericInput | CategoryInput, ...]:

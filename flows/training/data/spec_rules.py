@@ -93,7 +93,7 @@ def _feature_sources(spec: DatasetSpec) -> Iterator[str]:
 
 
 def _names(spec: DatasetSpec) -> Iterator[str]:
-    inputs = [item.name for item in spec.encoding.inputs]
+    inputs = [item.name for item in (*spec.encoding.inputs, *spec.encoding.pair)]
     for what, names in (("features", spec.feature_names), ("encoding", inputs)):
         yield from (f"{what}: the name {name} appears twice" for name in _repeated(names))
     yield from (f"features: the name {name} is taken" for name in sorted(FIXED_NAMES & set(spec.feature_names)))
