@@ -1,4 +1,4 @@
-"""Ids of decisions: sortable by time, unique across processes, and saying nothing about the applicant."""
+"""Ids of decisions: in the order of their milliseconds, unique across processes, and saying nothing about the applicant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import count
 
 
 class DecisionIds:
-    """Makes ids `<milliseconds since 1970>-<process>-<count>`, in hexadecimal, 33 characters.
+    """Makes ids `<milliseconds since 1970>-<process>-<count>`, in hexadecimal.
 
     Args:
         wall_clock: seconds since 1970.

@@ -67,7 +67,9 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
     """Puts queues before a loaded model. Called on the event loop that will serve it."""
 
     def queue(session: Session, name: str, limits: Limits) -> BatchQueue:
-        return BatchQueue(session, limits, metrics.queue(model.name, name), time.monotonic, _log_failure(model, name))
+        return BatchQueue(
+            session, limits, metrics.queue(model.name, model.version, name), time.monotonic, _log_failure(model, name)
+        )
 
     explainer = None
     if model.scorecard and model.scorecard.explain:

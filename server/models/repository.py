@@ -138,11 +138,13 @@ class DirectoryRepository:
             attestations: contents by name, kept under `attestations/`.
 
         Raises:
-            RepositoryError: the files are not those that the manifest lists, or an attestation's name leads elsewhere.
+            RepositoryError: the files are not those that the manifest lists, an attestation's name leads elsewhere, or the
+                build is there already and damaged.
         """
         _check_names(manifest, files, attestations)
         target = self._build_path(manifest.model, manifest.digest)
         if target.is_dir():
+            self.verify(manifest.model, manifest.digest)
             return manifest.digest
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))

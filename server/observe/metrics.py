@@ -21,13 +21,13 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 class QueueMetrics:
     """What one queue reports; children are resolved once because a label look-up costs as much as an observation."""
 
-    def __init__(self, metrics: Metrics, model: str, queue: str) -> None:
-        self._batch_rows = metrics.batch_rows.labels(model, queue)
-        self._compute = metrics.compute_seconds.labels(model, queue)
-        self._wait = metrics.queue_seconds.labels(model, queue)
-        self._waiting = metrics.queue_rows.labels(model, queue)
-        self._dropped = metrics.dropped_total.labels(model, queue)
-        self._failures = metrics.failures_total.labels(model, queue)
+    def __init__(self, metrics: Metrics, labels: tuple[str, str, str]) -> None:
+        self._batch_rows = metrics.batch_rows.labels(*labels)
+        self._compute = metrics.compute_seconds.labels(*labels)
+        self._wait = metrics.queue_seconds.labels(*labels)
+        self._waiting = metrics.queue_rows.labels(*labels)
+        self._dropped = metrics.dropped_total.labels(*labels)
+        self._failures = metrics.failures_total.labels(*labels)
 
     def waiting(self, rows: int) -> None:
         self._waiting.set(rows)
@@ -71,32 +71,41 @@ class Metrics:
         self.request_rows = Histogram(
             "credence_request_rows", "Rows in one call", ["model"], bounds=_ROWS, registry=registry
         )
-        self.queue_rows = Gauge("credence_queue_rows", "Rows that wait", ["model", "queue"], registry=registry)
+        self.queue_rows = Gauge(
+            "credence_queue_rows", "Rows that wait", ["model", "version", "queue"], registry=registry
+        )
         self.queue_seconds = Histogram(
             "credence_queue_duration_seconds",
             "From submission to the start of the batch",
-            ["model", "queue"],
+            ["model", "version", "queue"],
             bounds=_SECONDS,
             registry=registry,
         )
         self.batch_rows = Histogram(
-            "credence_batch_rows", "Rows in one run of a model", ["model", "queue"], bounds=_ROWS, registry=registry
+            "credence_batch_rows",
+            "Rows in one run of a model",
+            ["model", "version", "queue"],
+            bounds=_ROWS,
+            registry=registry,
         )
         self.compute_seconds = Histogram(
             "credence_compute_duration_seconds",
             "One run of a model",
-            ["model", "queue"],
+            ["model", "version", "queue"],
             bounds=_SECONDS,
             registry=registry,
         )
         self.dropped_total = Counter(
             "credence_queue_dropped",
             "Entries whose caller was gone or late before they cost anything",
-            ["model", "queue"],
+            ["model", "version", "queue"],
             registry=registry,
         )
         self.failures_total = Counter(
-            "credence_model_failures", "Entries whose rows the model failed on", ["model", "queue"], registry=registry
+            "credence_model_failures",
+            "Entries whose rows the model failed on",
+            ["model", "version", "queue"],
+            registry=registry,
         )
         self.decisions_total = Counter(
             "credence_decisions", "Decisions made", ["model", "build", "decision"], registry=registry
@@ -122,8 +131,8 @@ class Metrics:
             "credence_build_info", "The champion's origin", ["model", "build", "as_of", "runtime"], registry=registry
         )
 
-    def queue(self, model: str, queue: str) -> QueueMetrics:
-        return QueueMetrics(self, model, queue)
+    def queue(self, model: str, version: str, queue: str) -> QueueMetrics:
+        return QueueMetrics(self, (model, version, queue))
 
     def call(self, method: str, model: str, outcome: str, seconds: float) -> None:
         key = (method, model, outcome)

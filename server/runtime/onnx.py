@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from server.runtime.session import CannotLoad
+from server.runtime.session import CannotLoad, RunFailed
 from server.tensors import Array, DataType, TensorSpec
 
 _DATATYPES = {
@@ -86,9 +86,13 @@ class OnnxSession:
         self._datatypes = {spec.name: spec.datatype for spec in (*self.inputs, *self.outputs)}
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        if self._has_bf16:
-            return self._run_values(feeds, outputs)
-        result: list[Array] = self._session.run(outputs, feeds)
+        try:
+            if self._has_bf16:
+                return self._run_values(feeds, outputs)
+            result: list[Array] = self._session.run(outputs, feeds)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises half a dozen classes of its own
+            # After these words it quotes indices and values.
+            raise RunFailed(f"{type(error).__name__}: {str(error).partition('Status Message')[0].strip()}") from None
         return result
 
     def close(self) -> None:

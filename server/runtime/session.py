@@ -15,6 +15,10 @@ class CannotLoad(Exception):
     """The graph does not load in this runtime: damaged, an operator it lacks, or a tensor type without a datatype."""
 
 
+class RunFailed(Exception):
+    """The graph failed on these values. The message says where, and holds none of them: it goes to the log."""
+
+
 class Session(Protocol):
     """A loaded graph."""
 
@@ -37,7 +41,7 @@ class Session(Protocol):
             outputs: names of the outputs wanted; the others may not be computed.
 
         Raises:
-            Exception: whatever the library raises when the model fails on these values.
+            RunFailed: the graph fails on these values.
         """
         ...
 

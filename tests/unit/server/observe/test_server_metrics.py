@@ -43,15 +43,15 @@ def test_decisions_are_counted_with_their_probabilities(metrics: Metrics) -> Non
     assert sample(metrics, "credence_probability_of_default_sum", model="tiny", build="d1") == 0.625
 
 
-def test_queues_of_two_models_do_not_share_their_numbers(metrics: Metrics) -> None:
-    one, other = metrics.queue("one", "infer"), metrics.queue("other", "infer")
+def test_queues_of_two_versions_do_not_share_their_numbers(metrics: Metrics) -> None:
+    one, other = metrics.queue("tiny", "one", "infer"), metrics.queue("tiny", "other", "infer")
     one.waiting(5)
     other.waiting(7)
     one.dropped()
 
-    assert sample(metrics, "credence_queue_rows", model="one", queue="infer") == 5
-    assert sample(metrics, "credence_queue_rows", model="other", queue="infer") == 7
-    assert sample(metrics, "credence_queue_dropped_total", model="other", queue="infer") == 0
+    assert sample(metrics, "credence_queue_rows", model="tiny", version="one", queue="infer") == 5
+    assert sample(metrics, "credence_queue_rows", model="tiny", version="other", queue="infer") == 7
+    assert sample(metrics, "credence_queue_dropped_total", model="tiny", version="other", queue="infer") == 0
 
 
 def test_two_servers_in_one_process_do_not_share_their_metrics(metrics: Metrics) -> None:

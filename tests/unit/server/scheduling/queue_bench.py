@@ -46,7 +46,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.session = Doubler(self._run, self.extra_rows)
         limits = Limits(MAX_BATCH_ROWS, MAX_QUEUE_ROWS, self.inline_below_s)
-        self.queue = BatchQueue(self.session, limits, self.metrics.queue("m", "q"), self.clock, self.failures.append)
+        self.queue = BatchQueue(self.session, limits, self.metrics.queue("m", "1", "q"), self.clock, self.failures.append)
 
     def _run(self, rows: int) -> None:
         self.threads.add(threading.get_ident())
@@ -70,7 +70,7 @@ class Bench:
 
     @property
     def waiting_rows(self) -> float:
-        return sample(self.metrics, "credence_queue_rows", model="m", queue="q")
+        return sample(self.metrics, "credence_queue_rows", model="m", version="1", queue="q")
 
 
 def held(bench_of: Callable[[Callable[[int], None]], Bench]) -> tuple[Bench, threading.Event, threading.Event]:

@@ -104,7 +104,7 @@ async def test_who_gives_up_makes_room_for_others() -> None:
     let_go.set()
     await asyncio.gather(running, stays, comes)
     assert bench.session.runs == [[0.0], [2.0] * 6, [3.0]]
-    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", queue="q") == 1
+    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", version="1", queue="q") == 1
     await bench.close()
 
 
@@ -139,7 +139,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_answered_without_a_run() -
     await asyncio.gather(first, in_time)
 
     assert bench.session.runs == [[1.0], [3.0]]
-    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", queue="q") == 1
+    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", version="1", queue="q") == 1
     await bench.close()
 
 
@@ -163,7 +163,7 @@ async def test_a_failure_is_told_to_the_log_and_not_to_the_caller() -> None:
     assert "poisoned" not in str(failed.value)
     assert (await good)[0].tolist() == [[2]]
     assert bench.failures == ["ModelBroke: poisoned"]
-    assert sample(bench.metrics, "credence_model_failures_total", model="m", queue="q") == 1
+    assert sample(bench.metrics, "credence_model_failures_total", model="m", version="1", queue="q") == 1
     await bench.close()
 
 
@@ -205,7 +205,7 @@ async def test_the_queue_reports_what_it_did() -> None:
 
     await asyncio.gather(bench.submit(1.0, 2.0), bench.submit(3.0))
 
-    labels = {"model": "m", "queue": "q"}
+    labels = {"model": "m", "version": "1", "queue": "q"}
     assert sample(bench.metrics, "credence_batch_rows_count", **labels) == 1
     assert sample(bench.metrics, "credence_batch_rows_sum", **labels) == 3
     assert sample(bench.metrics, "credence_compute_duration_seconds_sum", **labels) == pytest.approx(0.5)

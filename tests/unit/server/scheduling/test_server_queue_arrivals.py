@@ -120,7 +120,7 @@ def test_every_caller_gets_its_own_answer_or_its_own_error_whatever_the_others_d
         assert len(run) <= MAX_BATCH_ROWS or run in [outcome.values for outcome in outcomes]
     assert bench.waiting_rows == 0
     late = sum(o.reply is not None and not o.reply.cancelled() and late_reply(o.reply) for o in outcomes)
-    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", queue="q") >= late
+    assert sample(bench.metrics, "credence_queue_dropped_total", model="m", version="1", queue="q") >= late
 
 
 def late_reply(reply: Reply) -> bool:

@@ -92,6 +92,16 @@ def test_a_leak_is_refused_wherever_it_is_read(spec_text: str, old: str, new: st
         ('op = "prefix"', 'op = "value"', "value takes no parameter, see keep"),
         ("target_encode = true", "floor = 1", "region: floor belongs to value"),
         ("target_encode = true", "embed = false", "neither embedded nor target-encoded"),
+        (
+            "target_encode = true",
+            'target_encode = true\n[[encoding.pair]]\nname = "both"\nof = ["region", "area"]',
+            "both: no category area",
+        ),
+        (
+            "target_encode = true",
+            'target_encode = true\n[[encoding.pair]]\nname = "both"\nof = ["region", "region"]',
+            "both: region makes no pair with itself",
+        ),
         ("minimum = 100\n", "minimum = 60_000\n", "feature amount: minimum is above maximum"),
         ("required = true", "required = true\nmax_null_rate = 0.1", "a required feature bears no nulls"),
         ("digits = 4\nmax", "max", "digits is needed for codes"),

@@ -148,6 +148,9 @@ name = "amount_in_500s"
 op = "rounded"
 of = "amount"
 step = 500
+[[encoding.pair]]
+name = "region_youth"
+of = ["region", "youth"]
 """
 SPEC: DatasetSpec = parse_spec(TOML, Path("small.toml"))
 QUICK = Recipe(

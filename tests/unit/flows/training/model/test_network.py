@@ -145,7 +145,7 @@ def trained_looking(seed: int) -> Member:
 def test_categories_may_all_be_embedded_or_all_target_encoded(kept: str):
     other = {"embed": "target_encode", "target_encode": "embed"}[kept]
     chosen = [item.model_copy(update={other: False}) for item in SPEC.encoding.category if getattr(item, kept)]
-    encoding = SPEC.encoding.model_copy(update={"category": tuple(chosen)})
+    encoding = SPEC.encoding.model_copy(update={"category": tuple(chosen), "pair": ()})
     spec = SPEC.model_copy(update={"encoding": encoding})
     recipe = replace(QUICK, epochs=12, batch=64)
     fitted = fit_network(spec, loans(1), loans(2), seeds=(0,), progress=lambda _: None, recipe=recipe)
