@@ -18,6 +18,7 @@ from flows.training.data.encoding import Encoding
 from flows.training.model.columns import Columns
 from flows.training.model.derived import DerivedNumbers
 from flows.training.model.encoding import Encoded, Encoder, Float32s, Int64s
+from flows.training.model.pairs import Pairs
 from flows.training.model.recipe import Recipe
 from flows.training.model.target import TargetEncoder
 
@@ -50,9 +51,12 @@ class NetworkInputs(nn.Module):
     indicator_mean: Tensor
     indicator_deviation: Tensor
 
-    def __init__(self, derived: DerivedNumbers, columns: Columns, targets: _Lookups, embedded: _Lookups) -> None:
+    def __init__(
+        self, derived: DerivedNumbers, pairs: Pairs, columns: Columns, targets: _Lookups, embedded: _Lookups
+    ) -> None:
         super().__init__()
         self.derived = derived
+        self.pairs = pairs
         self.columns = columns
         self.embedding_rows = tuple(int(table.max()) + 1 for table in embedded.tables)
         self.register_buffer("tables", targets.flat(torch.float32))
@@ -93,7 +97,9 @@ class NetworkInputs(nn.Module):
         derived: Tensor = self.derived(numbers)
         if not len(self.table_columns):
             return derived
-        return torch.cat([derived, _look_up(self.tables, categories, self.table_columns, self.table_starts)], dim=1)
+        return torch.cat(
+            [derived, _look_up(self.tables, self.pairs(categories), self.table_columns, self.table_starts)], dim=1
+        )
 
     def embedded(self, categories: Tensor) -> Tensor:
         """Rows of the embedding tables, INT64 [n, K]."""
@@ -135,13 +141,17 @@ def fit_inputs(
 ) -> FittedInputs:
     """Fits target encodings, embedding rows and scaling on encoded training rows."""
     derived = DerivedNumbers(encoding.numeric, encoder.numbers)
-    sizes = [lookup.size for lookup in encoder.categories]
+    pairs = Pairs(encoding.pair, [item.name for item in encoding.category], [c.size for c in encoder.categories])
+    indices = pairs(torch.from_numpy(training.categories)).numpy()
+    sizes = [*(lookup.size for lookup in encoder.categories), *pairs.sizes]
     encoded_columns = [place for place, item in enumerate(encoding.category) if item.target_encode]
+    encoded_columns += range(len(encoding.category), len(sizes))
     embedded_columns = [place for place, item in enumerate(encoding.category) if item.embed]
-    encodings = [targets.fit(training.categories[:, place], sizes[place]) for place in encoded_columns]
+    encodings = [targets.fit(indices[:, place], sizes[place]) for place in encoded_columns]
     rows = [_embedding_rows(training.categories[:, place], sizes[place], recipe) for place in embedded_columns]
     inputs = NetworkInputs(
         derived,
+        pairs,
         _names(derived, encoding),
         _Lookups([encoding.table for encoding in encodings], encoded_columns),
         _Lookups(rows, embedded_columns),
@@ -189,6 +199,7 @@ def _embedding_rows(indices: Int64s, size: int, recipe: Recipe) -> Int64s:
 
 
 def _names(derived: DerivedNumbers, encoding: Encoding) -> Columns:
-    encodings = tuple(f"{item.name}{TARGET_SUFFIX}" for item in encoding.category if item.target_encode)
+    encoded = [item.name for item in encoding.category if item.target_encode] + [pair.name for pair in encoding.pair]
+    encodings = tuple(f"{name}{TARGET_SUFFIX}" for name in encoded)
     embedded = tuple(item.name for item in encoding.category if item.embed)
     return Columns((*derived.names, *encodings), embedded)
