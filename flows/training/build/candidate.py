@@ -17,8 +17,8 @@ from flows.training.samples import Samples, all_rows
 from server.models.manifest import ReasonGroup
 from server.runtime.session import Backend
 
-# Twice what the conversion may differ by: no loan of the run stands so near a cut-off that rounding decides.
-_CUTOFF_MARGIN = 2e-6
+# How far a cut-off may move, as a share of itself, to a place where rounding decides no loan of the run.
+_CUTOFF_REACH = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _scorecard(loans: Loans, plan: Plan, samples: Samples, fitted: FittedNetwork
     module, encoder = fitted.module, fitted.encoder
     by_rule = choose_cutoffs(plan.cutoffs, fitted.predict(samples.calibration.frame))
     every_pd = fitted.predict(all_rows(samples, loans.spec.feature_names))
-    cutoffs = move_into_gaps(by_rule, every_pd, _CUTOFF_MARGIN)
+    cutoffs = move_into_gaps(by_rule, every_pd, _CUTOFF_REACH)
     training = encoder.encode(samples.training.frame)
     # The training rows stand first among all rows.
     groups = tuple(ReasonGroup(code=g.code, text=g.text, features=g.features) for g in loans.spec.reasons)
