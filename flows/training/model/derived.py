@@ -14,7 +14,7 @@ _UNBOUNDED = (-torch.inf, torch.inf)
 
 
 class DerivedNumbers(nn.Module):
-    """Raw numbers FP32 [n, R] to derived numbers FP32 [n, D]; NaN where an operand is missing or outside the operation's domain.
+    """Raw numbers FP32 [n, R] to derived numbers FP32 [n, D]; NaN or infinite where an operand is missing or outside the operation's domain.
 
     Attributes:
         names: of the D columns: those of the spec, sorted by operation.

@@ -27,7 +27,7 @@ TARGET_SUFFIX = "_log_odds"
 
 _HARD_LIMIT = 5.0
 _SMOOTH_LIMIT = 3.0
-_FINITE = float(np.finfo(np.float32).max)
+_LARGEST = float(np.finfo(np.float32).max)
 _SMALLEST_DEVIATION = 1e-6
 
 
@@ -68,10 +68,10 @@ class NetworkInputs(nn.Module):
 
     def fit_scaling(self, flat: Tensor) -> None:
         """Takes means, deviations and what may be missing from the training rows' flat numbers [n, F]."""
-        missing = torch.isnan(flat)
+        missing = _is_missing(flat)
         indicated = torch.nonzero(missing.any(dim=0))[:, 0]
         indicators = missing[:, indicated].to(torch.float64)
-        known = flat.to(torch.float64)
+        known = torch.where(missing, torch.nan, flat.to(torch.float64))
         mean = torch.nanmean(known, dim=0).nan_to_num()
         deviation = torch.nanmean((known - mean) ** 2, dim=0).nan_to_num().sqrt()
         self.register_buffer("mean", mean.to(torch.float32))
@@ -83,17 +83,12 @@ class NetworkInputs(nn.Module):
             "indicator_deviation", torch.sqrt(share * (1 - share)).to(torch.float32) + _SMALLEST_DEVIATION
         )
 
-    @property
-    def width(self) -> int:
-        """Number of scaled numbers X: flat numbers, then missing indicators."""
-        return len(self.mean) + len(self.indicated)
-
     def forward(self, numbers: Tensor, categories: Tensor) -> tuple[Tensor, Tensor]:
         """Encoded records to scaled numbers FP32 [n, X] and embedding rows INT64 [n, K]."""
         return self.scale(self.flat(numbers, categories)), self.embedded(categories)
 
     def flat(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """Derived numbers and target encodings FP32 [n, F], NaN where missing."""
+        """Derived numbers and target encodings FP32 [n, F], NaN or infinite where missing."""
         derived: Tensor = self.derived(numbers)
         if not len(self.table_columns):
             return derived
@@ -113,7 +108,7 @@ class NetworkInputs(nn.Module):
         The smooth bound x / sqrt(1 + (x / 3)^2) is from D. Holzmüller, L. Grinsztajn, I. Steinwart, Better by default:
         strong pre-tuned MLPs and boosted trees on tabular data, NeurIPS 2024.
         """
-        missing = torch.isnan(flat)
+        missing = _is_missing(flat)
         scaled = torch.where(missing, torch.zeros_like(flat), (flat - self.mean) / self.deviation)
         if len(self.indicated):
             indicators = torch.index_select(missing.to(flat.dtype), 1, self.indicated)
@@ -165,8 +160,8 @@ def fit_inputs(
 
 
 def as_encoded(flat: Tensor, rows: Tensor) -> Encoded:
-    """Flat numbers and embedding rows as arrays; an infinite number becomes the largest one."""
-    return Encoded(np.nan_to_num(flat.numpy(), nan=np.nan, posinf=_FINITE, neginf=-_FINITE), rows.numpy())
+    """Flat numbers, NaN where missing, and embedding rows as arrays."""
+    return Encoded(torch.where(_is_missing(flat), torch.nan, flat).numpy(), rows.numpy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +178,11 @@ class _Lookups:
     def starts(self) -> Tensor:
         ends = np.cumsum([0, *(len(table) for table in self.tables)])
         return torch.from_numpy(ends[:-1].astype(np.int64))
+
+
+def _is_missing(flat: Tensor) -> Tensor:
+    """Not finite: NaN, or the logarithm of 0."""
+    return torch.logical_not(flat.abs() <= _LARGEST)
 
 
 def _look_up(tables: Tensor, categories: Tensor, columns: Tensor, starts: Tensor) -> Tensor:

@@ -82,6 +82,16 @@ def test_missing_unseen_and_absurd_values_get_a_probability(fitted: FittedNetwor
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
+def test_the_logarithm_of_zero_is_missing_in_training_too():
+    def with_zeros(sample: Sample) -> Sample:
+        amount = pl.when(pl.col("region") == "west").then(0.0).otherwise(pl.col("amount")).cast(pl.Float32)
+        return replace(sample, frame=sample.frame.with_columns(amount=amount))
+
+    fitted, _ = fit(with_zeros(loans(1)), with_zeros(loans(2)))
+    assert np.isfinite(fitted.predict(with_zeros(loans(3)).frame)).all()
+    fitted.inputs.columns.check(fitted.inputs.training)
+
+
 def test_a_number_that_was_never_missing_counts_as_average_when_it_is(fitted: FittedNetwork):
     average = float(loans(1).frame["age"].mean())
     frame = loans(3).frame.head(20)
