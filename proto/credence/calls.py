@@ -139,6 +139,7 @@ def explain_call(
     *,
     decision_id: str,
     application: ApplicationInput | None,
+    applicant_id: str,
     model: str,
     version: str,
     max_reasons: int,
@@ -160,7 +161,7 @@ def explain_call(
         EXPLAIN,
         request.SerializeToString(),
         lambda body: explanation(pb.ExplainResponse.FromString(body)),
-        bucketing.metadata("", applications),
+        bucketing.metadata(applicant_id, applications),
     )
 
 

@@ -195,15 +195,21 @@ class Client:
         decision_id: str = "",
         application: ApplicationInput | None = None,
         max_reasons: int = 0,
+        applicant_id: str = "",
         model: str | None = None,
         version: str | None = None,
         timeout_s: float | None = None,
     ) -> Explanation:
-        """Reasons for an earlier decision, by the build that made it, or for an application; 0 reasons means all."""
+        """Reasons for an earlier decision, by the build that made it, or for an application; 0 reasons means all.
+
+        `applicant_id` is for sticky routing: only the server that decided remembers a decision, so give what `score` got,
+        or the application's id where that stood in for it. An application's own id stands in for it here too.
+        """
         name, number = self._defaults.model_and_version(model, version)
         call = explain_call(
             decision_id=decision_id,
             application=application,
+            applicant_id=applicant_id,
             model=name,
             version=number,
             max_reasons=max_reasons,

@@ -53,9 +53,25 @@ def test_a_call_about_one_applicant_says_which_bucket(script: Script, target, ap
     assert script.seen[0].metadata.get("x-credence-bucket") == expected
 
 
-def test_an_application_is_explained_in_its_bucket_and_a_decision_anywhere(script: Script, target):
-    with credence.Client(target) as client:
-        client.explain(application=Application({"amount": 1.0}, id="7"))
-        client.explain(decision_id="d-7")
-    buckets = [seen.metadata.get("x-credence-bucket") for seen in script.seen]
-    assert buckets == [str(bucket("7")), None]
+EXPLAINED = [
+    ({"application": Application({"amount": 1.0}, id="7")}, "7"),
+    ({"application": Application({"amount": 1.0}, id="7"), "applicant_id": "bob"}, "bob"),
+    ({"decision_id": "d-7", "applicant_id": "bob"}, "bob"),
+    ({"decision_id": "d-7"}, None),
+]
+
+
+@pytest.mark.parametrize(("subject", "named"), EXPLAINED)
+def test_an_explanation_is_asked_in_the_bucket_of_its_applicant(script: Script, target, subject, named):
+    with credence.Client(target, bucket_salt="pepper") as client:
+        client.explain(**subject)
+    expected = None if named is None else str(bucket(named, "pepper"))
+    assert script.seen[0].metadata.get("x-credence-bucket") == expected
+
+
+@pytest.mark.parametrize(("subject", "named"), EXPLAINED)
+async def test_the_async_client_asks_for_explanations_in_the_same_bucket(script: Script, target, subject, named):
+    async with credence.AsyncClient(target, bucket_salt="pepper") as client:
+        await client.explain(**subject)
+    expected = None if named is None else str(bucket(named, "pepper"))
+    assert script.seen[0].metadata.get("x-credence-bucket") == expected
