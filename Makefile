@@ -30,6 +30,7 @@ lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy examples/demo.py
 	@$(BIN)/lint-imports --no-logo
 	@cd proto && ../$(BIN)/buf lint
 	@cd proto && ../$(BIN)/buf build -o ../.venv/contract.json && ../$(BIN)/buf breaking ../.venv/contract.json --against contract.json

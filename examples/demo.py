@@ -110,7 +110,7 @@ def read_held_out(description: credence.ModelDescription) -> HeldOut:
     return HeldOut(applications, np.array([int(row["defaulted"]) for row in rows], dtype=np.int8))
 
 
-def value(kind: credence.FeatureType, text: str) -> credence.Value:
+def value(kind: credence.FeatureType, text: str) -> credence.FeatureInput:
     if text == "":
         return None
     if kind is credence.FeatureType.NUMBER:

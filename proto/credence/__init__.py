@@ -9,7 +9,7 @@
 """
 
 from credence.aio import AsyncClient
-from credence.applications import Application
+from credence.applications import Application, FeatureInput
 from credence.buckets import bucket
 from credence.client import Client
 from credence.description import Cutoffs, Feature, FeatureType, ModelDescription, ReasonCode, Scaling
@@ -58,6 +58,7 @@ __all__ = [
     "Decision",
     "Explanation",
     "Feature",
+    "FeatureInput",
     "FeatureType",
     "FieldViolation",
     "HealthStatus",
