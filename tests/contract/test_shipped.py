@@ -84,8 +84,17 @@ def test_the_python_example_runs_as_it_stands(champion_server: RunningServer, tm
     assert done.stdout.split()[0] in {"approve", "refer", "decline"}
 
 
+def _shell_commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line]
+
+
 def _credence_commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("credence ")]
+    return [line for line in _shell_commands() if line.startswith(".venv/bin/credence ")]
+
+
+def test_no_shell_command_of_the_readme_needs_an_active_environment():
+    assert {line.split()[0] for line in _shell_commands() if not line.startswith(".venv/bin/")} == {"make", "python3"}
+    assert _credence_commands()
 
 
 @pytest.mark.parametrize("command", _credence_commands())
