@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import grpc
 
 _POLL_S = 0.005
 _START_S = 60.0
+_END_S = 60.0
+_TAIL_BYTES = 4096
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class DidNotStart(Exception):
-    """The server ended, or did not answer in time."""
+    """The server ended, or did not answer in time; the message ends with the last of what it wrote to stderr."""
 
 
 @contextmanager
@@ -32,13 +36,24 @@ def server_process(
     """
     pinned = ["taskset", "-c", str(core)] if core is not None else []
     command = [*pinned, sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - our own servers
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stderr=errors)  # noqa: S603 - our own servers
+        try:
+            if problem := _wait(process, port):
+                raise DidNotStart(f"{module} {problem}\n{_tail(errors)}")
+            yield process
+        finally:
+            end(process, _END_S)
+
+
+def end(process: subprocess.Popen[bytes], within_s: float) -> None:
+    """Asks the process to end, and kills it if it has not after `within_s` seconds."""
+    process.terminate()
     try:
-        _wait(process, port, module)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(_START_S)
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
@@ -47,14 +62,21 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, module: str) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int) -> str:
+    """Why it does not listen; empty once it does."""
     until = time.monotonic() + _START_S
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ready = grpc.channel_ready_future(channel)
         while time.monotonic() < until:
             if process.poll() is not None:
-                raise DidNotStart(f"{module} ended with {process.returncode} before it listened on {port}")
+                return f"ended with {process.returncode} before it listened on {port}"
             if ready.done():
-                return
+                return ""
             time.sleep(_POLL_S)
-    raise DidNotStart(f"{module} did not listen on {port} within {_START_S:.0f} s")
+    return f"did not listen on {port} within {_START_S:.0f} s"
+
+
+def _tail(file: IO[bytes]) -> str:
+    # Not seek: the process that writes shares the file's position.
+    start = max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES)
+    return os.pread(file.fileno(), _TAIL_BYTES, start).decode(errors="replace")

@@ -2,7 +2,8 @@
 
 Servers are pinned to core 0 and the load to core 1. h2load (package nghttp2-client) makes the load, 4 connections with 32
 requests in flight each; it does not look at answers, so a client beside it checks status and values all the while. Every
-figure is a ratio of two neighbouring runs; the machine's speed drifts, the ratio does not.
+figure is a ratio of two neighbouring runs, and the one that goes first changes each round; the machine's speed drifts, the
+ratio does not.
 """
 
 from __future__ import annotations
@@ -84,14 +85,20 @@ def run(folder: Path, seconds: int, rounds: int, console: Console) -> list[Pair]
         server_process("benchmarks.naive_server", [str(graph), str(NAIVE_PORT)], NAIVE_PORT, SERVER_CORE) as naive,
         server_process("server", ours, OUR_PORT, SERVER_CORE) as our,
     ):
+        servers = {"naive": (naive, NAIVE_PORT), "ours": (our, OUR_PORT)}
         for rows in ROWS:
             body = write_body(folder / f"{rows}.bin", rows)
             for number in range(rounds):
                 console.print(f"{rows} rows, round {number + 1} of {rounds}", style="dim")
-                first = measure(naive, NAIVE_PORT, body, graph, seconds)
-                second = measure(our, OUR_PORT, body, graph, seconds)
-                pairs.append(Pair(rows, first[0], second[0], first[1], second[1]))
+                runs = {name: measure(*servers[name], body, graph, seconds) for name in in_turn(number)}
+                (naive_rate, naive_cpu), (our_rate, our_cpu) = runs["naive"], runs["ours"]
+                pairs.append(Pair(rows, naive_rate, our_rate, naive_cpu, our_cpu))
     return pairs
+
+
+def in_turn(number: int) -> tuple[str, str]:
+    """The servers in the order of a round, so that neither always has the first, or the warmer, run."""
+    return ("ours", "naive") if number % 2 else ("naive", "ours")
 
 
 def write_body(path: Path, rows: int) -> Path:

@@ -1,0 +1,65 @@
+"""Servers under measurement say why they did not start, and always end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.processes import DidNotStart, end, server_process
+from benchmarks.python_wire import in_turn
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_a_server_that_ends_at_once_says_its_last_words(free_port: int, tmp_path: Path):
+    absent = str(tmp_path / "absent.onnx")
+    arguments = [absent, str(free_port)]
+    with (
+        pytest.raises(DidNotStart, match="naive_server ended with 1") as raised,
+        server_process("benchmarks.naive_server", arguments, free_port, None),
+    ):
+        pytest.fail("it was entered")
+    assert absent in str(raised.value)
+
+
+def test_a_long_complaint_is_cut_to_its_end(free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "complaining.py").write_text("raise SystemExit('first' + 'x' * 100_000 + 'last')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DidNotStart) as raised, server_process("complaining", [], free_port, None):
+        pytest.fail("it was entered")
+    message = str(raised.value).strip()
+    assert message.endswith("xlast")
+    assert "first" not in message
+    assert len(message) < 5000
+
+
+def test_a_process_that_ignores_the_request_to_end_is_killed():
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        end(process, within_s=0.1)
+        assert process.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_ends_when_asked_is_not_killed():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        end(process, within_s=10.0)
+        assert process.returncode == -signal.SIGTERM
+
+
+def test_each_server_goes_first_in_every_other_round():
+    assert [in_turn(number)[0] for number in range(4)] == ["naive", "ours", "naive", "ours"]
+    assert all(set(in_turn(number)) == {"naive", "ours"} for number in range(4))
