@@ -19,9 +19,10 @@ class ChannelOptions:
     def arguments(self) -> list[tuple[str, Any]]:
         """The channel arguments of gRPC.
 
-        gRPC's own retries and service configs are off: the clients decide by the contract, inside one deadline. A ping
-        goes out after 300 s without data while calls are open, no sooner: gRPC servers with default limits count faster
-        pings on an idle stream as strikes and break the connection at the third (GOAWAY, too_many_pings). A server that comes back is found within a second rather than after gRPC's two minutes; an attempt to connect
+        gRPC's own retries and service configs are off: the clients decide by the contract, inside one deadline.
+        A ping goes out after 300 s without data while calls are open, no sooner: gRPC servers with default limits count
+        faster pings on an idle stream as strikes and break the connection at the third (GOAWAY, too_many_pings).
+        A server that comes back is found within a second rather than after gRPC's two minutes; an attempt to connect
         (the odd meaning of "min reconnect backoff") may take five seconds.
         """
         server_name = self.tls.server_name if self.tls else ""
