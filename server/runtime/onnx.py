@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from server.runtime.external_data import refuse_external_data
 from server.runtime.session import CannotLoad, RunFailed
 from server.tensors import Array, DataType, TensorSpec
 
@@ -50,11 +51,13 @@ class OnnxBackend:
     def load(self, graph: bytes) -> OnnxSession:
         """Creates a session from the bytes of a self-contained graph.
 
-        External data, custom operators and files outside the graph are out of reach: only bytes are given.
+        A graph that keeps tensors in other files is refused before ONNX Runtime sees it: given bytes, it reads them from
+        the process's working directory, and no digest covers them. Custom operators are out of reach.
 
         Raises:
             CannotLoad: saying why.
         """
+        refuse_external_data(graph)
         try:
             session = ort.InferenceSession(graph, self._options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises half a dozen classes of its own
@@ -67,6 +70,8 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Not ORT's own format, which it otherwise detects and which was not looked through.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         return options
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,18 +130,3 @@ def test_an_operator_that_the_runtime_lacks_does_not_load() -> None:
 def test_bf16_and_text_in_one_graph_do_not_load() -> None:
     with pytest.raises(CannotLoad, match="BF16 and string tensors in one graph"):
         BACKEND.load(identity_graph(tuple(DataType)))
-
-
-@pytest.mark.parametrize("absolute", [False, True])
-def test_weights_outside_the_graph_are_out_of_reach(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    np.ones((2, 2), np.float32).tofile("weights.bin")
-    weights = TensorProto(name="W", data_type=TensorProto.FLOAT, dims=[2, 2], data_location=TensorProto.EXTERNAL)
-    for key, value in (("location", str(tmp_path / "weights.bin") if absolute else "weights.bin"), ("length", "16")):
-        weights.external_data.add(key=key, value=value)
-    graph = graph_of(TensorProto.FLOAT, helper.make_node("MatMul", ["X", "W"], ["Y"]), constants=(weights,))
-
-    with pytest.raises(CannotLoad):
-        BACKEND.load(graph)
