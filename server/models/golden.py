@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from server.models.documents import Document
 
 FeatureValue = bool | float | str | None
 
 
-class GoldenRows(BaseModel):
+class GoldenRows(Document):
     """`rows[i]` maps feature names to values (absent is null); `probabilities[i]` is the PD that the build gave for it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Largest absolute difference in PD that another machine may show (other instruction sets round otherwise).
     tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-5

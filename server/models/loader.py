@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from server.errors import InvalidFeature
+from server.models.documents import problems
 from server.models.features import Schema
 from server.models.golden import GoldenRows
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH, InvalidManifest, Manifest
@@ -118,7 +119,9 @@ def _check_golden(scorecard: Scorecard, session: Session, path: Path) -> dict[st
     try:
         golden = GoldenRows.model_validate_json(path.read_bytes())
         feeds = scorecard.schema.encode(golden.rows)
-    except (OSError, ValidationError, InvalidFeature) as error:
+    except ValidationError as error:
+        raise CannotServe(f"{path.name}: {problems(error)}") from None
+    except (OSError, InvalidFeature) as error:
         raise CannotServe(f"{path.name}: {error}") from None
     (scores,) = _run(SCORE_GRAPH, session, feeds, (PROBABILITY,), (len(golden.rows), 1))
     difference = np.abs(scores[:, 0].astype(np.float64) - np.asarray(golden.probabilities))

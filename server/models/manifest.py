@@ -14,7 +14,9 @@ import math
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from server.models.documents import Document, problems
 
 FORMAT: Literal["credence-build/1"] = "credence-build/1"
 MANIFEST = "manifest.json"
@@ -35,16 +37,12 @@ class InvalidManifest(Exception):
     """The document is not a manifest: the message names each bad field."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class FileEntry(_Document):
+class FileEntry(Document):
     sha256: Sha256
     size: Annotated[int, Field(ge=0)]
 
 
-class Feature(_Document):
+class Feature(Document):
     """One input of the model, as a caller names it and as the graph takes it (input of the same name, shape [n, 1]).
 
     number and flag: FP32, null is NaN. text: BYTES, null is the empty string. code: INT64, null is -1.
@@ -75,7 +73,7 @@ class Feature(_Document):
         return self
 
 
-class Cutoffs(_Document):
+class Cutoffs(Document):
     """Decline when PD >= decline_from, approve when PD < approve_below, refer in between."""
 
     approve_below: Probability
@@ -89,7 +87,7 @@ class Cutoffs(_Document):
         return self
 
 
-class Scaling(_Document):
+class Scaling(Document):
     """score = base_points + points_to_double_odds * log2(((1 - PD) / PD) / base_odds)"""
 
     base_points: float
@@ -97,7 +95,7 @@ class Scaling(_Document):
     points_to_double_odds: Annotated[float, Field(gt=0)]
 
 
-class ReasonGroup(_Document):
+class ReasonGroup(Document):
     """Features that are moved and explained together; `explain.onnx` has one column for each group, in the manifest's order."""
 
     code: Name
@@ -105,7 +103,7 @@ class ReasonGroup(_Document):
     features: tuple[Name, ...]
 
 
-class Calibration(_Document):
+class Calibration(Document):
     """Recorded for people and for child builds: the same numbers are inside the graph. PD = sigmoid(intercept + slope * logit)."""
 
     method: Literal["platt"]
@@ -114,7 +112,7 @@ class Calibration(_Document):
     rows: int
 
 
-class Training(_Document):
+class Training(Document):
     """Where the build comes from, as far as it decides what the build is for."""
 
     dataset: str
@@ -131,7 +129,7 @@ class Training(_Document):
     seeds: tuple[int, ...]
 
 
-class Manifest(_Document):
+class Manifest(Document):
     format: Literal["credence-build/1"] = FORMAT
     model: Name
     outcome: str
@@ -179,8 +177,7 @@ def parse_manifest(document: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(document)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors())
-        raise InvalidManifest(f"{MANIFEST}: {problems}") from None
+        raise InvalidManifest(f"{MANIFEST}: {problems(error)}") from None
 
 
 def points(scaling: Scaling, probability: float) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from server.models.documents import Document, problems
 from server.models.manifest import Name
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -20,16 +21,12 @@ class InvalidReference(Exception):
     """The document is no drift reference: the message names each bad field."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 def _check_whole(*shares: float) -> None:
     if not math.isclose(math.fsum(shares), 1, abs_tol=_TOLERANCE):
         raise ValueError(f"shares sum to {math.fsum(shares):.6f}, not to 1")
 
 
-class NumberReference(_Document):
+class NumberReference(Document):
     """A number: bin i holds edges[i-1] < value <= edges[i], open at both ends; `missing` is the share of nulls."""
 
     kind: Literal["number"] = "number"
@@ -48,7 +45,7 @@ class NumberReference(_Document):
         return self
 
 
-class CategoryReference(_Document):
+class CategoryReference(Document):
     """A text, flag ("true", "false") or code: shares of its most frequent values, of all others together, and of nulls.
 
     A code is cut to code // divisor before it is counted (the leading digits of a long code), and written in decimal.
@@ -72,7 +69,7 @@ class CategoryReference(_Document):
         return self
 
 
-class ScoreReference(_Document):
+class ScoreReference(Document):
     """PDs: shares between fixed edges (for histograms that compare builds) and between the deciles of this build."""
 
     edges: tuple[float, ...]
@@ -90,7 +87,7 @@ class ScoreReference(_Document):
         return self
 
 
-class DecisionReference(_Document):
+class DecisionReference(Document):
     """Shares of the decisions under the build's cut-offs."""
 
     approve: Share
@@ -103,7 +100,7 @@ class DecisionReference(_Document):
         return self
 
 
-class Reference(_Document):
+class Reference(Document):
     """reference.json of a build."""
 
     rows: Annotated[int, Field(ge=1)]
@@ -124,5 +121,4 @@ def parse_reference(document: bytes) -> Reference:
     try:
         return Reference.model_validate_json(document)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}" for e in error.errors())
-        raise InvalidReference(f"drift reference: {problems}") from None
+        raise InvalidReference(f"drift reference: {problems(error)}") from None

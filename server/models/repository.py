@@ -22,8 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from server.models.documents import Document
 from server.models.manifest import ATTESTATIONS, MANIFEST, Manifest, Name, Sha256, parse_manifest
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -39,19 +40,15 @@ class AliasConflict(RepositoryError):
     """The alias does not point to what the writer expected: somebody else moved it."""
 
 
-class AliasChange(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class AliasChange(Document):
     digest: Sha256
     at: datetime
     by: str
     reason: str
 
 
-class Alias(BaseModel):
+class Alias(Document):
     """An alias and how it came to point where it does; the newest change is last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     history: Annotated[tuple[AliasChange, ...], Field(min_length=1)]
