@@ -23,6 +23,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+_PREFIX = "CREDENCE_"
+# The server's address for the client's command: a shell may hold it for both.
+_CLIENT_TARGET = "CREDENCE_TARGET"
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Count = Annotated[int, Field(ge=1)]
@@ -36,7 +40,7 @@ class Settings(BaseSettings):
     """Settings of the inference server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CREDENCE_", frozen=True, extra="forbid", cli_kebab_case=True, cli_prog_name="python -m server"
+        env_prefix=_PREFIX, frozen=True, extra="forbid", cli_kebab_case=True, cli_prog_name="python -m server"
     )
 
     model_repository: Annotated[Path, Field(description="folder with one folder per model")]
@@ -81,7 +85,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         arguments: the command line without the program's name.
 
     Raises:
-        InvalidSettings: naming each setting that is unknown, missing or wrong.
+        InvalidSettings: naming each setting or `CREDENCE_` variable that is unknown, missing or wrong.
         SystemExit: after `--help`, or for an option that does not exist.
     """
     toml = _toml_file(arguments)
@@ -99,12 +103,23 @@ def read_settings(arguments: Sequence[str]) -> Settings:
             command_line = CliSettingsSource[Any](settings_cls, cli_parse_args=list(arguments))
             return command_line, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=toml)
 
+    problems = _unknown_variables()
+    values: dict[str, Any] = {}
     try:
-        return Settings.model_construct(**Sourced().model_dump())  # type: ignore[call-arg]  # the sources give the fields
+        values = Sourced().model_dump()  # type: ignore[call-arg]  # the sources give the fields
     except ValidationError as error:
-        raise InvalidSettings("; ".join(map(_problem, error.errors()))) from None
+        problems += map(_problem, error.errors())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
+    if problems:
+        raise InvalidSettings("; ".join(problems))
+    return Settings.model_construct(**values)
+
+
+def _unknown_variables() -> list[str]:
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | {_CLIENT_TARGET}
+    ours = sorted(name for name in os.environ if name.upper().startswith(_PREFIX))
+    return [f"{name}: no such setting" for name in ours if name.upper() not in known]
 
 
 def _problem(error: ErrorDetails) -> str:

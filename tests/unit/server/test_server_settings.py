@@ -63,6 +63,23 @@ def test_variables_of_other_programs_do_not_matter(monkeypatch: pytest.MonkeyPat
     assert read_settings(["--model-repository", "m"]).grpc_port == 8001
 
 
+def test_a_variable_of_ours_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENCE_GRCP_PORT", "9001")
+    monkeypatch.setenv("credence_model_repo", "m")
+
+    with pytest.raises(InvalidSettings, match=r"^CREDENCE_GRCP_PORT: no such setting; credence_model_repo: no such"):
+        read_settings(["--model-repository", "m"])
+    with pytest.raises(InvalidSettings, match=r"credence_model_repo: no such setting; model_repository is not set"):
+        read_settings([])
+
+
+def test_the_clients_variable_and_other_spellings_of_settings_may_stand_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENCE_TARGET", "127.0.0.1:1")
+    monkeypatch.setenv("credence_grpc_port", "9001")
+
+    assert read_settings(["--model-repository", "m"]).grpc_port == 9001
+
+
 def test_a_missing_repository_says_the_three_ways_to_give_it() -> None:
     with pytest.raises(
         InvalidSettings, match=r"^model_repository is not set: give --model-repository, CREDENCE_MODEL_REPOSITORY or"
