@@ -23,12 +23,11 @@ def main() -> int:
     """Runs the server and gives the exit status: 0 after a drain, 2 for wrong settings, 1 if it cannot start."""
     try:
         settings = read_settings(sys.argv[1:])
+        configure_logs(settings.log_level)
+        asyncio.run(serve(settings))
     except InvalidSettings as error:
         sys.stderr.write(f"settings: {error}\n")
         return _BAD_SETTINGS
-    configure_logs(settings.log_level)
-    try:
-        asyncio.run(serve(settings))
     except (CannotListen, RepositoryError) as error:
         sys.stderr.write(f"{error}\n")
         return _CANNOT_START

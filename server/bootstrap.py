@@ -21,7 +21,7 @@ from server.models.repository import DirectoryRepository
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
-from server.settings import Settings
+from server.settings import InvalidSettings, Settings
 from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
 from server.wire.inference import InferenceService
@@ -35,11 +35,13 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         CannotListen: a port is taken.
+        InvalidSettings: the default model is none that the repository can score with.
         RepositoryError: there is no model repository.
     """
     log.info("settings", **settings.model_dump(mode="json"))
     metrics = Metrics()
     catalogue = load(settings, metrics)
+    _check_default_model(settings.default_model, catalogue)
     engine = build_engine(settings, catalogue, metrics)
     calls = Calls(metrics, frozenset(catalogue.entries))
     wire = _wire(settings, engine, calls)
@@ -48,7 +50,7 @@ async def serve(settings: Settings) -> None:
     metrics_server = _serve_metrics(settings, metrics)
     await _start(settings, catalogue, wire, metrics_server.server_port)
     await stop.wait()
-    await _drain(settings, engine, calls, wire)
+    await _drain(settings, engine, wire)
     metrics_server.shutdown()
 
 
@@ -64,12 +66,19 @@ def load(settings: Settings, metrics: Metrics) -> Catalogue:
         for label, seconds in entry.load_seconds.items():
             metrics.load_seconds.labels(entry.name, label).set(seconds)
             metrics.model_ready.labels(entry.name, label).set(label in entry.loaded)
-        champion = entry.loaded.get(entry.default)
+        champion = entry.serving
         if champion and champion.scorecard:
             as_of = champion.scorecard.manifest.training.as_of
             labels = (entry.name, champion.version, str(as_of or ""), champion.session.fingerprint)
             metrics.build_info.labels(*labels).set(1)
     return catalogue
+
+
+def _check_default_model(name: str, catalogue: Catalogue) -> None:
+    known = catalogue.scorecards()
+    if name and name not in known:
+        scorecards = ", ".join(map(repr, known)) or "none"
+        raise InvalidSettings(f"default_model = {name!r}: no such scorecard in the repository, which has {scorecards}")
 
 
 def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> Engine:
@@ -112,16 +121,15 @@ async def _start(settings: Settings, catalogue: Catalogue, wire: WireServer, met
     models = {name: entry.ready for name, entry in catalogue.entries.items()}
     await wire.set_health(serving=catalogue.ready, models=models)
     port = await wire.start()
-    event = "serving" if catalogue.ready else "listening, not ready"
-    log.info(event, grpc=_address(settings.host, port), metrics=_address(settings.host, metrics_port), models=models)
+    tell, event = (log.info, "serving") if catalogue.ready else (log.warning, "listening, not ready")
+    tell(event, grpc=_address(settings.host, port), metrics=_address(settings.host, metrics_port), models=models)
 
 
-async def _drain(settings: Settings, engine: Engine, calls: Calls, wire: WireServer) -> None:
+async def _drain(settings: Settings, engine: Engine, wire: WireServer) -> None:
     log.info("draining", delay_s=settings.drain_delay_s, at_most_s=settings.drain_s)
     engine.begin_drain()
     await wire.begin_drain()
     await asyncio.sleep(settings.drain_delay_s)
-    calls.draining = True
     await wire.stop(settings.drain_s)
     await engine.drained()
     engine.close()

@@ -85,9 +85,17 @@ class Draining(ServingError):
 
 
 class ModelFailed(ServingError):
-    """The model raised, or its output broke its contract. The cause is in the log under the correlation id, never in the answer."""
+    """The model raised, or its output broke its contract.
+
+    Attributes:
+        cause: for the log, under the correlation id; never in the answer.
+    """
 
     reason = "MODEL_FAILED"
+
+    def __init__(self, message: str, *, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class NotOffered(ServingError):

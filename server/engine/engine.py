@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from server.engine.decision_ids import DecisionIds
-from server.engine.explaining import explain_one, explain_within
+from server.engine.explaining import NOT_ASKED, UNAVAILABLE, Explained, explain_one, explain_until
 from server.engine.inference import InferCommand, InferResult
 from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
 from server.engine.scoring import (
     Reason,
-    ReasonsMode,
     ReasonsStatus,
     ScoreCommand,
     ScoredApplication,
@@ -91,7 +90,7 @@ class Engine:
         }
         self._leaving = False
         self._recent = RecentDecisions(limits.recent_decisions)
-        self._ledger = RequestLedger[ScoreResult](limits.recent_decisions)
+        self._ledger = RequestLedger[ScoreResult](limits.recent_decisions, lambda answer: len(answer.results))
 
     @property
     def ready(self) -> bool:
@@ -132,7 +131,7 @@ class Engine:
         """
         served = self.served(model or self._only_scorecard(), version)
         if served.scorecard is None:
-            message = f"{model!r} is a plain model without schema and cut-offs: use ModelInfer"
+            message = f"{served.model.name!r} is a plain model without schema and cut-offs: use ModelInfer"
             raise InvalidRequest(f"model: {message}", fields=[FieldError("model", message)])
         return served, served.scorecard
 
@@ -147,6 +146,19 @@ class Engine:
         served.request_rows.observe(work.rows)
         arrays = await served.queue.submit(work, group, command.deadline)
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
+
+    def check_count(self, applications: int) -> None:
+        """Refuses none and too many; a transport asks before it makes anything of them.
+
+        Raises:
+            InvalidRequest, TooManyRows: accordingly.
+        """
+        limit = self.limits.max_rows_per_call
+        if applications == 0:
+            raise InvalidRequest("applications: none given", fields=[FieldError("applications", "none given")])
+        if applications > limit:
+            problem = f"{applications} applications in one call, the limit is {limit}"
+            raise TooManyRows(problem, fields=[FieldError("applications", problem)])
 
     async def score(self, command: ScoreCommand) -> ScoreResult:
         """Decides on applications; a repeated request_id gets the first answer.
@@ -202,23 +214,15 @@ class Engine:
     async def _score(self, command: ScoreCommand) -> ScoreResult:
         served, scorecard = self.scorecard(command.model, command.version)
         count = len(command.applications)
-        self._check_count(count)
+        self.check_count(count)
         served.request_rows.observe(count)
         columns = scorecard.schema.encode(command.applications)
         probabilities = await self._probabilities(served, columns, count, command.deadline)
         decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
-        results = [self._record(id_, decided) for id_, decided in zip(command.ids, decisions, strict=True)]
-        if command.reasons is not ReasonsMode.NONE:
-            results = await self._with_reasons(served, command, columns, results)
+        explained = await self._reasons(served, command, columns, decisions)
+        # Nothing is awaited from here on: a call that is cancelled has made no decision, and its repetition makes the first.
+        results = [self._record(*made) for made in zip(command.ids, decisions, explained, strict=True)]
         return ScoreResult(served.model.name, served.model.version, results)
-
-    def _check_count(self, count: int) -> None:
-        limit = self.limits.max_rows_per_call
-        if count == 0:
-            raise InvalidRequest("applications: none given", fields=[FieldError("applications", "none given")])
-        if count > limit:
-            message = f"{count} applications in one call, the limit is {limit}"
-            raise TooManyRows(message, fields=[FieldError("applications", message)])
 
     async def _probabilities(
         self, served: ServedModel, columns: Mapping[str, Array], rows: int, deadline: float
@@ -227,33 +231,42 @@ class Engine:
         (output,) = await served.queue.submit(work, PROBABILITY, deadline)
         return checked_probabilities(output)
 
-    def _record(self, application_id: str, decided: DecidedApplication) -> ScoredApplication:
+    def _record(self, application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
         model = decided.served.model
         decision_id = self._decision_ids.take()
         self._recent.add(decision_id, decided)
         self._metrics.decision(model.name, model.version, decided.decision.value, decided.probability)
-        return ScoredApplication(application_id, decision_id, decided.probability, decided.score, decided.decision)
+        if explained.status is ReasonsStatus.DEFERRED:
+            self._metrics.reasons_deferred_total.labels(model.name).inc()
+        return ScoredApplication(
+            application_id,
+            decision_id,
+            decided.probability,
+            decided.score,
+            decided.decision,
+            explained.status,
+            explained.reasons,
+        )
 
-    async def _with_reasons(
+    async def _reasons(
         self,
         served: ServedModel,
         command: ScoreCommand,
         columns: Mapping[str, Array],
-        results: Sequence[ScoredApplication],
-    ) -> list[ScoredApplication]:
-        rows = [row for row, result in enumerate(results) if wants_reasons(command.reasons, result.decision)]
-        answered = list(results)
+        decisions: Sequence[DecidedApplication],
+    ) -> list[Explained]:
+        rows = [row for row, decided in enumerate(decisions) if wants_reasons(command.reasons, decided.decision)]
+        explained = [NOT_ASKED] * len(decisions)
+        if not rows:
+            return explained
         if served.explainer is None:
-            for row in rows:
-                answered[row] = replace(results[row], reasons_status=ReasonsStatus.UNAVAILABLE)
-            return answered
-        seconds = command.deadline - self._clock() - self.limits.reasons_margin_s
-        explained = await explain_within(served.explainer, columns, rows, command.max_reasons, seconds)
-        for row, reasons in zip(rows, explained, strict=True):
-            status = ReasonsStatus.DEFERRED if reasons is None else ReasonsStatus.INCLUDED
-            answered[row] = replace(results[row], reasons_status=status, reasons=reasons or ())
-        self._metrics.reasons_deferred_total.labels(served.model.name).inc(sum(r is None for r in explained))
-        return answered
+            reasons = [UNAVAILABLE] * len(rows)
+        else:
+            until = command.deadline - self.limits.reasons_margin_s
+            reasons = await explain_until(until, self._clock, served.explainer, columns, rows, command.max_reasons)
+        for row, own in zip(rows, reasons, strict=True):
+            explained[row] = own
+        return explained
 
     async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, deadline: float) -> Explanation:
         served = decided.served

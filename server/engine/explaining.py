@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from server.engine.scoring import Reason, row_feeds, strongest_reasons
+from server.engine.scoring import Reason, ReasonsStatus, row_feeds, strongest_reasons
 from server.engine.served import Explainer
 from server.errors import QueueFull
 from server.models.loader import CONTRIBUTIONS, RELIEF
@@ -18,6 +19,19 @@ from server.tensors import Array
 
 _OUTPUTS = (CONTRIBUTIONS, RELIEF)
 Reasons = tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What became of the reasons of one decision."""
+
+    status: ReasonsStatus
+    reasons: Reasons = ()
+
+
+NOT_ASKED = Explained(ReasonsStatus.NOT_ASKED)
+DEFERRED = Explained(ReasonsStatus.DEFERRED)
+UNAVAILABLE = Explained(ReasonsStatus.UNAVAILABLE)
 
 
 async def explain_one(
@@ -31,23 +45,41 @@ async def explain_one(
     return _reasons(explainer, await _submit(explainer, columns, row, deadline), limit)
 
 
-async def explain_within(
-    explainer: Explainer, columns: Mapping[str, Array], rows: Sequence[int], limit: int, seconds: float
-) -> list[Reasons | None]:
-    """Reasons of several applications: those that are ready within `seconds`, None for the others.
+async def explain_until(
+    until: float,
+    clock: Callable[[], float],
+    explainer: Explainer,
+    columns: Mapping[str, Array],
+    rows: Sequence[int],
+    limit: int,
+) -> list[Explained]:
+    """Reasons of several applications: those that are ready by `until` on the clock, the others deferred.
 
-    Each application is an entry of its own, so a caller with a thousand of them does not hold up a caller with one for
-    longer than a batch takes.
+    A call has no more than one batch in the queue at a time, so callers take turns: one with a thousand applications does
+    not hold up one with a single application for longer than the batches ahead take.
     """
+    explained: list[Explained] = []
+    for start in range(0, len(rows), explainer.window):
+        seconds = until - clock()
+        turn = rows[start : start + explainer.window]
+        explained += (
+            await _explain_turn(explainer, columns, turn, limit, seconds) if seconds > 0 else [DEFERRED] * len(turn)
+        )
+    return explained
+
+
+async def _explain_turn(
+    explainer: Explainer, columns: Mapping[str, Array], rows: Sequence[int], limit: int, seconds: float
+) -> list[Explained]:
     replies = [_try_submit(explainer, columns, row) for row in rows]
     pending = [reply for reply in replies if reply is not None]
     if pending:
         try:
-            await asyncio.wait(pending, timeout=None if math.isinf(seconds) else max(seconds, 0.0))
+            await asyncio.wait(pending, timeout=None if math.isinf(seconds) else seconds)
         finally:
             for reply in pending:
                 reply.cancel()
-    return [_reasons_if_ready(explainer, reply, limit) for reply in replies]
+    return [_explained(explainer, reply, limit) for reply in replies]
 
 
 def _submit(explainer: Explainer, columns: Mapping[str, Array], row: int, deadline: float = math.inf) -> Reply:
@@ -61,10 +93,12 @@ def _try_submit(explainer: Explainer, columns: Mapping[str, Array], row: int) ->
         return None
 
 
-def _reasons_if_ready(explainer: Explainer, reply: Reply | None, limit: int) -> Reasons | None:
-    if reply is None or reply.cancelled() or reply.exception() is not None:
-        return None
-    return _reasons(explainer, reply.result(), limit)
+def _explained(explainer: Explainer, reply: Reply | None, limit: int) -> Explained:
+    if reply is None or reply.cancelled():
+        return DEFERRED
+    if reply.exception() is not None:
+        return UNAVAILABLE
+    return Explained(ReasonsStatus.INCLUDED, _reasons(explainer, reply.result(), limit))
 
 
 def _reasons(explainer: Explainer, outputs: list[Array], limit: int) -> Reasons:

@@ -13,12 +13,20 @@ from server.tensors import Array, Tensor, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An input whose contents could not be read, and why: refused together with all else that is wrong."""
+
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class InferCommand:
     """A request for tensors. `outputs` empty means all of the model's; `deadline` is on the monotonic clock."""
 
     model: str
     version: str
-    inputs: Sequence[Tensor]
+    inputs: Sequence[Tensor | Unreadable]
     outputs: Sequence[str] = ()
     deadline: float = math.inf
 
@@ -58,7 +66,7 @@ class TensorInterface:
         if errors:
             raise _invalid(errors)
         outputs = tuple(command.outputs) or self._outputs
-        feeds = {tensor.name: tensor.array for tensor in command.inputs}
+        feeds = {tensor.name: tensor.array for tensor in command.inputs if isinstance(tensor, Tensor)}
         if not self.batched:
             return Work(feeds, outputs, 1, batched=False), None
         group = (outputs, *(feeds[name].shape[1:] for name in self._inputs))
@@ -88,10 +96,15 @@ class TensorInterface:
                 yield FieldError(f"outputs[{index}]", f"{name!r} is asked for twice")
             seen.add(name)
 
-    def _input_errors(self, inputs: Sequence[Tensor]) -> Iterator[FieldError]:
+    def _input_errors(self, inputs: Sequence[Tensor | Unreadable]) -> Iterator[FieldError]:
         seen: set[str] = set()
         for index, tensor in enumerate(inputs):
-            problem = "is given twice" if tensor.name in seen else _problem(self._inputs.get(tensor.name), tensor)
+            if isinstance(tensor, Unreadable):
+                problem = f"cannot be read: {tensor.problem}"
+            elif tensor.name in seen:
+                problem = "is given twice"
+            else:
+                problem = _problem(self._inputs.get(tensor.name), tensor)
             seen.add(tensor.name)
             if problem:
                 yield FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}")

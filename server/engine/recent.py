@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Generic, TypeVar
 
 from server.engine.scoring import Decision
@@ -63,10 +62,17 @@ class _Known(Generic[Answer]):
 
 
 class RequestLedger(Generic[Answer]):
-    """Gives a repeated request the answer of the first, even while that is still being made."""
+    """Gives a repeated request the answer of the first, even while that is still being made.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: answers are kept, the newest first, as long as they weigh no more together.
+        weigh: of one answer.
+    """
+
+    def __init__(self, limit: int, weigh: Callable[[Answer], int]) -> None:
         self._limit = limit
+        self._weigh = weigh
+        self._weight = 0
         self._known: OrderedDict[str, _Known[Answer]] = OrderedDict()
 
     async def once(self, request_id: str, fingerprint: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -88,7 +94,6 @@ class RequestLedger(Generic[Answer]):
     async def _make(self, request_id: str, fingerprint: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
         known: _Known[Answer] = _Known(fingerprint, asyncio.get_running_loop().create_future())
         self._known[request_id] = known
-        self._forget_oldest()
         try:
             answer = await make()
         except BaseException:
@@ -97,11 +102,12 @@ class RequestLedger(Generic[Answer]):
             known.answer.cancel()
             raise
         known.answer.set_result(answer)
+        self._weight += self._weigh(answer)
+        self._forget_oldest()
         return answer
 
     def _forget_oldest(self) -> None:
-        # Never one that is still being made: its repetition would be decided a second time.
-        surplus = max(len(self._known) - self._limit, 0)
-        made = (request_id for request_id, known in self._known.items() if known.answer.done())
-        for request_id in list(islice(made, surplus)):
-            del self._known[request_id]
+        while self._weight > self._limit:
+            # Never one that is still being made: its repetition would be decided a second time.
+            oldest = next(request_id for request_id, known in self._known.items() if known.answer.done())
+            self._weight -= self._weigh(self._known.pop(oldest).answer.result())

@@ -90,7 +90,7 @@ def checked_probabilities(output: Array) -> list[float]:
     values: list[float] = output[:, 0].tolist()
     if all(0.0 <= value <= 1.0 for value in values):
         return values
-    raise ModelFailed("the model's output is not a probability")
+    raise ModelFailed("the model's output is not a probability", cause="an output outside [0, 1], or NaN")
 
 
 def decide(cutoffs: Cutoffs, probability: float) -> Decision:

@@ -35,6 +35,8 @@ class Explainer:
 
     queue: BatchQueue
     groups: tuple[ReasonGroup, ...]
+    # Applications that one call may have in the queue at a time.
+    window: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
     explainer = None
     if model.scorecard and model.scorecard.explain:
         explain_queue = queue(model.scorecard.explain, "explain", settings.explain)
-        explainer = Explainer(explain_queue, model.scorecard.manifest.reason_groups)
+        explainer = Explainer(explain_queue, model.scorecard.manifest.reason_groups, settings.explain.max_batch_rows)
     return ServedModel(
         model,
         TensorInterface(model.session, settings.max_rows_per_call),

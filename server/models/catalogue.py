@@ -26,19 +26,30 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of the repository: versions that serve, versions that failed and why, aliases, the default version, whether it has builds."""
+    """A model of the repository.
+
+    `loaded`: versions that serve. `failed`: versions that do not, and why. `aliases`: versions by alias. `default`: the
+    version for a caller who names none. `without_default`: why there is none, as words after the model's name.
+    `scorecard`: whether it has builds.
+    """
 
     name: str
     loaded: Mapping[str, LoadedModel]
     failed: Mapping[str, str]
     aliases: Mapping[str, str]
-    default: str
+    default: str | None
     scorecard: bool
     load_seconds: Mapping[str, float] = field(default_factory=dict)
+    without_default: str = ""
+
+    @property
+    def serving(self) -> LoadedModel | None:
+        """The default version, if it serves."""
+        return None if self.default is None else self.loaded.get(self.default)
 
     @property
     def ready(self) -> bool:
-        return self.default in self.loaded
+        return self.serving is not None
 
 
 class Catalogue:
@@ -76,6 +87,8 @@ class Catalogue:
         """
         entry = self.entry(name)
         wanted = entry.aliases.get(version, version) or entry.default
+        if wanted is None:
+            raise ModelNotReady(f"model {name!r} {entry.without_default}", retry_after_s=_RETRY_S)
         loaded = entry.loaded.get(wanted)
         if loaded is not None:
             return loaded
@@ -108,21 +121,23 @@ def _load_entry(repository: DirectoryRepository, name: str, backend: Backend) ->
         aliases = repository.aliases(name)
     except RepositoryError as error:
         log.error("aliases unreadable", model=name, reason=str(error))
-        return ModelEntry(name, {}, {"": str(error)}, {}, "", scorecard=True)
+        return ModelEntry(name, {}, {}, {}, None, scorecard=True, without_default="has aliases that cannot be read")
+    if CHAMPION not in aliases:
+        log.error("no champion", model=name)
     loads = {digest: partial(load_build, repository, name, digest, backend) for digest in aliases.values()}
-    return _entry(name, aliases, aliases.get(CHAMPION, ""), loads, scorecard=True)
+    return _entry(name, aliases, aliases.get(CHAMPION), loads, scorecard=True)
 
 
 def _entry(
     name: str,
     aliases: Mapping[str, str],
-    default: str,
+    default: str | None,
     loads: Mapping[str, Callable[[], LoadedModel]],
     *,
     scorecard: bool,
 ) -> ModelEntry:
     loaded: dict[str, LoadedModel] = {}
-    failed: dict[str, str] = {} if default else {"": f"no alias {CHAMPION!r}"}
+    failed: dict[str, str] = {}
     seconds: dict[str, float] = {}
     for version, load in loads.items():
         started = time.perf_counter()
@@ -132,4 +147,5 @@ def _entry(
             failed[version] = str(error)
             log.error("model not loaded", model=name, version=version, reason=str(error))
         seconds[version] = time.perf_counter() - started
-    return ModelEntry(name, loaded, failed, aliases, default, scorecard, seconds)
+    without = f"has no alias {CHAMPION!r}" if default is None else ""
+    return ModelEntry(name, loaded, failed, aliases, default, scorecard, seconds, without)

@@ -21,6 +21,10 @@ Value = float | str | bool | None
 Application = Mapping[str, Value]
 
 
+# Categories are short; what is longer would only be remembered.
+_MAX_TEXT = 256
+
+
 class Refusal(Exception):
     """Why a value does not fit its feature."""
 
@@ -129,6 +133,8 @@ def _text(feature: Feature) -> tuple[Encoder, str]:
             return _missing(feature, "")
         if not isinstance(value, str):
             raise Refusal(f"text is expected, not {_kind(value)}")
+        if len(value) > _MAX_TEXT:
+            raise Refusal(f"is longer than {_MAX_TEXT} characters")
         if allowed and value not in allowed:
             raise Refusal(f"{value[:40]!r} is not one of the {len(allowed)} allowed values")
         return value

@@ -25,6 +25,11 @@ class Work:
     rows: int
     batched: bool
 
+    @property
+    def elements(self) -> int:
+        """Values in all feeds: what a run's time grows with, where rows have a length of their own."""
+        return sum(array.size for array in self.feeds.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:

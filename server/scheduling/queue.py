@@ -120,7 +120,7 @@ class BatchQueue:
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            if self._run_times.predict(work.rows) < _AT_ONCE_S:
+            if self._run_times.predict(work.elements) < _AT_ONCE_S:
                 self._turn()
             else:
                 self._loop.call_soon(self._turn)
@@ -153,8 +153,8 @@ class BatchQueue:
         if not batch:
             self._rest()
             return
-        rows = sum(entry.rows for entry in batch)
-        if self._run_times.predict(rows) < self._limits.inline_below_s:
+        elements = sum(entry.work.elements for entry in batch)
+        if self._run_times.predict(elements) < self._limits.inline_below_s:
             self._finish(batch, *self._run(batch))
         else:
             running = self._thread.submit(self._run, batch)
@@ -189,7 +189,8 @@ class BatchQueue:
 
     def _finish(self, batch: list[_Entry], outcomes: list[Outcome], seconds: float) -> None:
         rows = sum(entry.rows for entry in batch)
-        self._run_times.observe(rows, seconds)
+        if not any(isinstance(outcome, Failed) for outcome in outcomes):
+            self._run_times.observe(sum(entry.work.elements for entry in batch), seconds)
         self._metrics.computed(rows, seconds)
         for entry, outcome in zip(batch, outcomes, strict=True):
             self._reply(entry, outcome)
@@ -205,6 +206,6 @@ class BatchQueue:
         if entry.reply.done():
             return
         if isinstance(outcome, Failed):
-            entry.reply.set_exception(ModelFailed("the model failed on these rows"))
+            entry.reply.set_exception(ModelFailed("the model failed on these rows", cause=outcome.cause))
         else:
             entry.reply.set_result(outcome)

@@ -6,6 +6,7 @@ Python class.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ Servicer = Callable[[Request, float], Awaitable[Message]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 OK = "OK"
+_MODEL_FIELDS = ("model_name", "model", "name")
 log = structlog.get_logger()
 
 
@@ -38,7 +40,7 @@ class Calls:
     def __init__(self, metrics: Metrics, models: frozenset[str]) -> None:
         self._metrics = metrics
         self._models = models
-        self.draining = False
+        self.leaving = asyncio.Event()
 
     def unary(
         self, method: str, request_type: type[Request], servicer: Servicer[Request], *, while_draining: bool = False
@@ -73,15 +75,18 @@ class Calls:
 
     def refuse_while_draining(self) -> None:
         """Raises Draining once the server has begun to shut down."""
-        if self.draining:
-            raise Draining("the server is shutting down", retry_after_s=0.5)
+        if self.leaving.is_set():
+            raise draining()
 
     def error(self, method: str, error: Exception) -> WireError:
         """The status of an error, logged where the server is to blame."""
         correlation_id = uuid.uuid4().hex
         if isinstance(error, ModelFailed):
-            log.error("call failed", method=method, correlation_id=correlation_id, reason=error.reason)
-            return to_wire(ModelFailed(f"{error.message}; the log has it under {correlation_id}"), correlation_id)
+            log.error(
+                "call failed", method=method, correlation_id=correlation_id, reason=error.reason, cause=error.cause
+            )
+            message = f"{error.message}; the log has it under {correlation_id}"
+            return to_wire(ModelFailed(message, cause=error.cause), correlation_id)
         if isinstance(error, ServingError):
             return to_wire(error, correlation_id)
         log.error("call failed", method=method, correlation_id=correlation_id, exc_info=error)
@@ -92,8 +97,12 @@ class Calls:
 
     def label(self, message: Message) -> str:
         """The model that a request or answer names, as far as it may be a metric's label."""
-        name = getattr(message, "model_name", "") or getattr(message, "model", "")
+        name = next((name for field in _MODEL_FIELDS if (name := getattr(message, field, ""))), "")
         return name if name in self._models else ""
+
+
+def draining() -> Draining:
+    return Draining("the server is shutting down", retry_after_s=0.5)
 
 
 def decode(request_type: type[Request], raw: bytes) -> Request:

@@ -39,6 +39,7 @@ class CreditScoringService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def _score(self, request: pb.ScoreRequest, deadline: float) -> pb.ScoreResponse:
+        self._engine.check_count(len(request.applications))
         return write_score(request.request_id, await self._engine.score(read_score(request, deadline)))
 
     async def _explain(self, request: pb.ExplainRequest, deadline: float) -> pb.ExplainResponse:

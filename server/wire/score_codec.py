@@ -22,7 +22,7 @@ from server.errors import FieldError, InvalidRequest
 from server.models.features import Application, Value
 from server.models.manifest import Manifest
 
-_MAX_REQUEST_ID_BYTES = 128
+_MAX_ID_BYTES = 128
 _DEFAULT_REASONS = 4
 _MODES = {
     pb.REASONS_MODE_UNSPECIFIED: ReasonsMode.NONE,
@@ -53,10 +53,13 @@ def read_score(request: pb.ScoreRequest, deadline: float) -> ScoreCommand:
     """A Score request as the engine takes it.
 
     Raises:
-        InvalidRequest: the request_id is too long, or the reasons mode is one nobody knows.
+        InvalidRequest: an id is too long, or the reasons mode is one nobody knows.
     """
-    if len(request.request_id.encode()) > _MAX_REQUEST_ID_BYTES:
-        raise _invalid("request_id", f"is longer than {_MAX_REQUEST_ID_BYTES} bytes")
+    if len(request.request_id.encode()) > _MAX_ID_BYTES:
+        raise _invalid("request_id", f"is longer than {_MAX_ID_BYTES} bytes")
+    for index, application in enumerate(request.applications):
+        if len(application.id.encode()) > _MAX_ID_BYTES:
+            raise _invalid(f"applications[{index}].id", f"is longer than {_MAX_ID_BYTES} bytes")
     mode = _MODES.get(request.reasons)
     if mode is None:
         raise _invalid("reasons", f"{request.reasons} is not a mode")

@@ -1,7 +1,8 @@
 """ScoreStream: requests in flight side by side within one stream, each answered when it is ready.
 
 The reader takes the next request only while fewer than the limit are in flight, so HTTP/2 flow control holds back a caller
-that sends faster than it reads. A request that fails is answered with its status; the stream goes on.
+that sends faster than it reads. A request that fails is answered with its status; the stream goes on. When the server leaves,
+what was read is answered and the stream ends with DRAINING, so that the caller goes elsewhere at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from credence.v1 import credit_scoring_pb2 as pb
 
-from server.wire.calls import OK, Calls, Context, deadline, decode
+from server.wire.calls import OK, Calls, Context, abort, deadline, decode, draining
 
 _METHOD = "ScoreStream"
 Score = Callable[[pb.ScoreRequest, float], Awaitable[pb.ScoreResponse]]
@@ -34,13 +35,24 @@ class ScoreStream:
 
     async def handle(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """One stream, from its first request to the last answer."""
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read(requests, context, tasks))
+            leaving = tasks.create_task(self._stop_reading_when_leaving(reading))
+            reading.add_done_callback(lambda _: leaving.cancel())
+        if reading.cancelled():
+            await abort(context, self._calls.error(_METHOD, draining()))
+
+    async def _read(self, requests: AsyncIterator[bytes], context: Context, tasks: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(self._max_in_flight)
         writing = asyncio.Lock()
-        async with asyncio.TaskGroup() as tasks:
+        await slots.acquire()
+        async for raw in requests:
+            tasks.create_task(self._answer(raw, context, slots, writing))
             await slots.acquire()
-            async for raw in requests:
-                tasks.create_task(self._answer(raw, context, slots, writing))
-                await slots.acquire()
+
+    async def _stop_reading_when_leaving(self, reading: asyncio.Task[None]) -> None:
+        await self._calls.leaving.wait()
+        reading.cancel()
 
     async def _answer(self, raw: bytes, context: Context, slots: asyncio.Semaphore, writing: asyncio.Lock) -> None:
         started = time.monotonic()

@@ -49,10 +49,11 @@ class WireServer:
         calls: Calls,
     ) -> None:
         self._address = address
+        self._calls = calls
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
         self._server = grpc.aio.server(options=_options(limits))
         self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
-        foreign = ForeignServices(self._server)
+        foreign = ForeignServices(self._server, calls.leaving)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, foreign)
         names = (*_SERVICES, _HEALTH, reflection.SERVICE_NAME)
         reflector = reflection.aio.ReflectionServicer(service_names=names)  # type: ignore[attr-defined]  # the stubs lack it
@@ -83,7 +84,8 @@ class WireServer:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no new connections, lets those in flight finish for `grace_s` seconds, then closes."""
+        """Refuses new calls and ends idle streams, lets what is in flight finish for `grace_s` seconds, then closes."""
+        self._calls.leaving.set()
         await self._server.stop(grace_s)
 
 
@@ -100,6 +102,8 @@ def _options(limits: WireLimits) -> list[tuple[str, int]]:
         # gRPC's defaults (1,000 and 3,000 over all connections) let a flood from one connection cancel others' calls.
         ("grpc.server.max_pending_requests", 64 * limits.max_concurrent_streams),
         ("grpc.server.max_pending_requests_hard_limit", 128 * limits.max_concurrent_streams),
+        # Clients keep connections alive with a ping a minute or so, through idle streams too.
+        ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
         # Two servers on one port would share its connections at random.
         ("grpc.so_reuseport", 0),
     ]

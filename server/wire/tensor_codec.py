@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import numpy as np
 from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 
-from server.engine.inference import InferCommand, InferResult
-from server.errors import FieldError, InvalidTensor
+from server.engine.inference import InferCommand, InferResult, Unreadable
+from server.errors import FieldError, InvalidTensor, NotOffered
 from server.tensors import Array, BadTensorBytes, DataType, Tensor, from_elements, from_raw, in_shape, to_raw
 
 _CONTENTS = {
@@ -27,6 +27,9 @@ _CONTENTS = {
     DataType.BYTES: "bytes_contents",
 }
 _MAX_RANK = 16
+# Triton's parameters that an answer must heed or refuse: the caller would read a shared region that nobody wrote to.
+_NOT_OFFERED = frozenset(("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset", "classification"))
+_WithParameters = ModelInferRequest.InferInputTensor | ModelInferRequest.InferRequestedOutputTensor
 
 
 class _BadInput(Exception):
@@ -34,26 +37,21 @@ class _BadInput(Exception):
 
 
 def read_request(request: ModelInferRequest, deadline: float) -> InferCommand:
-    """A request for tensors, its inputs decoded.
+    """A request for tensors, its inputs decoded; what cannot be read is refused by the engine with all else that is wrong.
 
     Raises:
-        InvalidTensor: naming each input whose datatype, shape or contents are wrong.
+        InvalidTensor: the raw contents are not one for each input.
+        NotOffered: a parameter asks for what would change the answer and is not offered here.
     """
+    _check_parameters("inputs", request.inputs)
+    _check_parameters("outputs", request.outputs)
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         problem = f"{len(raw)} raw contents for {len(request.inputs)} inputs"
         raise InvalidTensor(problem, fields=[FieldError("raw_input_contents", problem)])
-    tensors: list[Tensor] = []
-    errors: list[FieldError] = []
-    for index, message in enumerate(request.inputs):
-        try:
-            tensors.append(_read_input(message, raw[index] if raw else None))
-        except (_BadInput, BadTensorBytes) as error:
-            errors.append(FieldError(f"inputs[{index}]", f"{message.name[:128]!r}: {error}"))
-    if errors:
-        raise InvalidTensor(f"{errors[0].field}: {errors[0].description}", fields=errors)
+    inputs = [_read_or_say(message, raw[index] if raw else None) for index, message in enumerate(request.inputs)]
     outputs = [output.name for output in request.outputs]
-    return InferCommand(request.model_name, request.model_version, tensors, outputs, deadline)
+    return InferCommand(request.model_name, request.model_version, inputs, outputs, deadline)
 
 
 def write_response(request: ModelInferRequest, result: InferResult) -> ModelInferResponse:
@@ -67,6 +65,21 @@ def write_response(request: ModelInferRequest, result: InferResult) -> ModelInfe
         else:
             response.raw_output_contents.append(to_raw(tensor.datatype, tensor.array))
     return response
+
+
+def _check_parameters(field: str, tensors: Iterable[_WithParameters]) -> None:
+    for index, tensor in enumerate(tensors):
+        for name in tensor.parameters:
+            if name in _NOT_OFFERED:
+                path = f'{field}[{index}].parameters["{name}"]'
+                raise NotOffered(f"{path}: not offered", fields=[FieldError(path, "not offered")])
+
+
+def _read_or_say(message: ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tensor | Unreadable:
+    try:
+        return _read_input(message, raw)
+    except (_BadInput, BadTensorBytes) as error:
+        return Unreadable(message.name, str(error))
 
 
 def _read_input(message: ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tensor:

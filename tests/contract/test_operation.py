@@ -75,6 +75,11 @@ def test_a_repository_that_is_not_there_is_said_in_one_line(tmp_path: Path):
         (["--grpc-port", "70000"], "grpc_port = '70000'"),
         (["--log-level", "loud"], "log_level = 'loud'"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
+        (
+            ["--default-model", "nope"],
+            f"default_model = 'nope': no such scorecard in the repository, which has '{SCORECARD}'",
+        ),
+        (["--default-model", DOT], f"default_model = '{DOT}': no such scorecard"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(models: Path, arguments: list[str], says: str):
@@ -93,11 +98,11 @@ def test_an_option_that_does_not_exist_is_refused(models: Path):
 def test_settings_come_from_the_environment_and_a_file_and_the_command_line_wins(models: Path, tmp_path: Path):
     config = tmp_path / "server.toml"
     config.write_text('default_model = "from-file"\nmax_batch_rows = 7\nlog_level = "error"\n')
-    environment = {"CREDENCE_DEFAULT_MODEL": "from-environment", "CREDENCE_LOG_LEVEL": "warning"}
+    environment = {"CREDENCE_DEFAULT_MODEL": SCORECARD, "CREDENCE_LOG_LEVEL": "warning"}
     arguments = ("--config", str(config), "--log-level", "info")
     with serving(models, tmp_path / "stderr", *arguments, environment=environment) as server:
         (settings,) = (line for line in server.log() if line["event"] == "settings")
-    assert (settings["default_model"], settings["max_batch_rows"]) == ("from-environment", 7)
+    assert (settings["default_model"], settings["max_batch_rows"]) == (SCORECARD, 7)
 
 
 def test_an_empty_repository_is_not_ready(tmp_path: Path, data_plane: tuple[str, ...]):
@@ -107,6 +112,8 @@ def test_an_empty_repository_is_not_ready(tmp_path: Path, data_plane: tuple[str,
             stub = GRPCInferenceServiceStub(channel)
             assert stub.ServerLive(inference_pb.ServerLiveRequest(), timeout=TIMEOUT_S).live
             assert not stub.ServerReady(inference_pb.ServerReadyRequest(), timeout=TIMEOUT_S).ready
+        (listening,) = (line for line in server.log() if line["event"] == "listening, not ready")
+        assert listening["level"] == "warning"
         assert server.stop() == 0
 
 

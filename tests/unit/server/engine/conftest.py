@@ -31,7 +31,7 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
 
     def started(default_model: str = "", wrap: Callable[[LoadedModel], LoadedModel] = lambda model: model) -> Engine:
         catalogue = load_catalogue(DirectoryRepository(tmp_path), OnnxBackend())
-        queues = QueueSettings(max_rows_per_call=MAX_ROWS, infer=Limits(64, 64, 0.002), explain=Limits(8, 4, 0.0))
+        queues = QueueSettings(max_rows_per_call=MAX_ROWS, infer=Limits(64, 64, 0.002), explain=Limits(2, 64, 0.0))
 
         def serve(model: LoadedModel) -> ServedModel:
             return serve_model(wrap(model), queues, metrics)

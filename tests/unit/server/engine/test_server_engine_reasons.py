@@ -88,16 +88,41 @@ async def test_reasons_never_delay_a_caller_who_did_not_ask(tmp_path: Path, star
     assert (await asked).results[0].reasons_status is ReasonsStatus.INCLUDED
 
 
-async def test_reasons_that_find_no_room_or_a_broken_graph_are_deferred_and_the_decision_stands(
+async def test_a_broken_explanation_graph_leaves_the_decision_standing(tmp_path: Path, start: Start) -> None:
+    write_scorecard(tmp_path)
+    failing = await start(wrap=explaining(broken)).score(command(DECLINED, reasons=ReasonsMode.ALL))
+
+    assert failing.results[0].decision is Decision.DECLINE
+    assert failing.results[0].reasons_status is ReasonsStatus.UNAVAILABLE
+
+
+async def test_a_caller_with_one_application_does_not_wait_for_a_thousand_of_another(
     tmp_path: Path, start: Start
 ) -> None:
     write_scorecard(tmp_path)
-    crowded = await start(wrap=explaining(slowly)).score(command(*[DECLINED] * 6, reasons=ReasonsMode.ALL))
-    failing = await start(wrap=explaining(broken)).score(command(DECLINED, reasons=ReasonsMode.ALL))
+    engine = start(wrap=explaining(slowly))
+    many = asyncio.create_task(engine.score(command(*[DECLINED] * 6, reasons=ReasonsMode.ALL)))
+    await asyncio.sleep(0.01)
+    one = await engine.score(command(DECLINED, reasons=ReasonsMode.ALL))
 
-    assert {scored.reasons_status for scored in crowded.results} == {ReasonsStatus.INCLUDED, ReasonsStatus.DEFERRED}
-    assert {scored.decision for scored in crowded.results} == {Decision.DECLINE}
-    assert failing.results[0].reasons_status is ReasonsStatus.DEFERRED
+    assert one.results[0].reasons_status is ReasonsStatus.INCLUDED
+    assert not many.done()
+    assert {scored.reasons_status for scored in (await many).results} == {ReasonsStatus.INCLUDED}
+
+
+async def test_a_call_cancelled_while_its_reasons_are_made_has_decided_nothing(
+    tmp_path: Path, start: Start, metrics: Metrics
+) -> None:
+    write_scorecard(tmp_path)
+    engine = start(wrap=explaining(slowly))
+    first = asyncio.create_task(engine.score(command(DECLINED, reasons=ReasonsMode.ALL, request_id="r1")))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    again = await engine.score(command(DECLINED, reasons=ReasonsMode.ALL, request_id="r1"))
+
+    assert sample(metrics, "credence_decisions_total", model="tiny", build=again.digest, decision="decline") == 1
 
 
 async def test_a_build_without_an_explanation_graph_says_that_reasons_are_unavailable(

@@ -13,7 +13,9 @@ from server.engine.scoring import Decision
 from server.engine.served import ServedModel
 from server.errors import DecisionNotFound, ModelFailed, RequestIdReused
 
-Ledger = RequestLedger[object]
+
+def remembering(limit: int, weigh: Callable[[object], int] = lambda _: 1) -> RequestLedger[object]:
+    return RequestLedger[object](limit, weigh)
 
 
 def decided(row: int) -> DecidedApplication:
@@ -51,7 +53,7 @@ def test_a_decision_is_found_by_its_id_until_newer_ones_push_it_out() -> None:
 
 
 async def test_a_repeated_request_gets_the_first_answer() -> None:
-    ledger, answers = Ledger(10), list[object]()
+    ledger, answers = remembering(10), list[object]()
 
     first = await ledger.once("a", b"1", answering(answers))
     again = await ledger.once("a", b"1", answering(answers))
@@ -63,7 +65,7 @@ async def test_a_repeated_request_gets_the_first_answer() -> None:
 
 
 async def test_repetitions_that_come_while_the_answer_is_made_get_the_same_one() -> None:
-    ledger, answers, gate = Ledger(10), list[object](), asyncio.Event()
+    ledger, answers, gate = remembering(10), list[object](), asyncio.Event()
     calls = [asyncio.create_task(ledger.once("a", b"1", answering(answers, gate))) for _ in range(5)]
     await asyncio.sleep(0)
     gate.set()
@@ -75,7 +77,7 @@ async def test_repetitions_that_come_while_the_answer_is_made_get_the_same_one()
 
 
 async def test_an_id_with_other_content_is_refused_while_and_after_the_first_is_answered() -> None:
-    ledger, gate = Ledger(10), asyncio.Event()
+    ledger, gate = remembering(10), asyncio.Event()
     first = asyncio.create_task(ledger.once("a", b"1", answering([], gate)))
     await asyncio.sleep(0)
 
@@ -88,7 +90,7 @@ async def test_an_id_with_other_content_is_refused_while_and_after_the_first_is_
 
 
 async def test_a_request_that_failed_is_forgotten() -> None:
-    ledger = Ledger(10)
+    ledger = remembering(10)
     with pytest.raises(ModelFailed):
         await ledger.once("a", b"1", failing)
 
@@ -96,7 +98,7 @@ async def test_a_request_that_failed_is_forgotten() -> None:
 
 
 async def test_who_waited_for_a_request_that_failed_makes_it_anew_once() -> None:
-    ledger, answers, gate = Ledger(10), list[object](), asyncio.Event()
+    ledger, answers, gate = remembering(10), list[object](), asyncio.Event()
 
     async def fail_later() -> object:
         await gate.wait()
@@ -115,7 +117,7 @@ async def test_who_waited_for_a_request_that_failed_makes_it_anew_once() -> None
 
 
 async def test_a_first_caller_who_leaves_does_not_take_the_repetitions_along() -> None:
-    ledger, answers, gate = Ledger(10), list[object](), asyncio.Event()
+    ledger, answers, gate = remembering(10), list[object](), asyncio.Event()
     first = asyncio.create_task(ledger.once("a", b"1", answering(answers, gate)))
     await asyncio.sleep(0)
     again = asyncio.create_task(ledger.once("a", b"1", answering(answers)))
@@ -128,7 +130,7 @@ async def test_a_first_caller_who_leaves_does_not_take_the_repetitions_along() -
 
 
 async def test_a_repetition_that_leaves_does_not_take_the_first_along() -> None:
-    ledger, answers, gate = Ledger(10), list[object](), asyncio.Event()
+    ledger, answers, gate = remembering(10), list[object](), asyncio.Event()
     first = asyncio.create_task(ledger.once("a", b"1", answering(answers, gate)))
     again = asyncio.create_task(ledger.once("a", b"1", answering(answers, gate)))
     await asyncio.sleep(0)
@@ -141,7 +143,7 @@ async def test_a_repetition_that_leaves_does_not_take_the_first_along() -> None:
 
 
 async def test_a_request_still_being_made_is_not_forgotten_for_newer_ones() -> None:
-    ledger, answers, gate = Ledger(2), list[object](), asyncio.Event()
+    ledger, answers, gate = remembering(2), list[object](), asyncio.Event()
     first = asyncio.create_task(ledger.once("a", b"1", answering(answers, gate)))
     await asyncio.sleep(0)
     for other in ("b", "c", "d"):
@@ -153,10 +155,18 @@ async def test_a_request_still_being_made_is_not_forgotten_for_newer_ones() -> N
     assert await first is await again
 
 
+async def test_what_an_answer_weighs_counts_against_the_limit() -> None:
+    ledger, answers = remembering(5, weigh=lambda _: 3), list[object]()
+    first = await ledger.once("a", b"1", answering(answers))
+    await ledger.once("b", b"1", answering(answers))
+
+    assert await ledger.once("a", b"1", answering(answers)) is not first
+
+
 @given(st.integers(1, 4), st.lists(st.sampled_from("abcdef"), max_size=30))
 def test_the_newest_requests_are_remembered_and_no_more_than_the_limit(limit: int, requests: list[str]) -> None:
     async def scenario() -> None:
-        ledger = Ledger(limit)
+        ledger = remembering(limit)
         remembered: dict[str, object] = {}
         for request in requests:
             answer = await ledger.once(request, b"1", answering([]))

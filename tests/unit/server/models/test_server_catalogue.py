@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from plain_repository import dot_product_graph, failing_graph, write_plain
 from scorecard_repository import write_scorecard
+from structlog.testing import capture_logs
 
 from server.errors import ModelNotFound, ModelNotReady
 from server.models.catalogue import Catalogue, load_catalogue
@@ -112,10 +113,20 @@ def test_a_scorecard_without_a_champion_is_not_ready(tmp_path: Path) -> None:
     catalogue = load(tmp_path)
 
     assert not catalogue.ready
-    with pytest.raises(ModelNotReady):
+    with pytest.raises(ModelNotReady, match=r"^model 'tiny' has no alias 'champion'$"):
         catalogue.resolve("tiny", "")
     assert catalogue.resolve("tiny", "challenger")
     catalogue.close()
+
+
+def test_a_scorecard_without_a_champion_is_logged(tmp_path: Path) -> None:
+    write_scorecard(tmp_path, alias="challenger")
+    write_scorecard(tmp_path, model="other")
+
+    with capture_logs() as lines:
+        load(tmp_path).close()
+
+    assert lines == [{"event": "no champion", "log_level": "error", "model": "tiny"}]
 
 
 def test_builds_without_any_alias_are_a_scorecard_that_is_not_ready(tmp_path: Path) -> None:
@@ -124,7 +135,7 @@ def test_builds_without_any_alias_are_a_scorecard_that_is_not_ready(tmp_path: Pa
     catalogue = load(tmp_path)
 
     assert catalogue.scorecards() == ["tiny"]
-    with pytest.raises(ModelNotReady):
+    with pytest.raises(ModelNotReady, match="has no alias 'champion'"):
         catalogue.resolve("tiny", "")
 
 
@@ -140,7 +151,7 @@ def test_a_damaged_alias_file_leaves_a_known_scorecard_not_ready_and_the_others_
 
     assert not catalogue.ready
     assert catalogue.scorecards() == ["other", "tiny"]
-    with pytest.raises(ModelNotReady):
+    with pytest.raises(ModelNotReady, match=r"^model 'tiny' has aliases that cannot be read$"):
         catalogue.resolve("tiny", "")
     assert catalogue.resolve("other", "")
     catalogue.close()

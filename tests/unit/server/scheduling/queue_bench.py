@@ -46,7 +46,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.session = Doubler(self._run, self.extra_rows)
         limits = Limits(MAX_BATCH_ROWS, MAX_QUEUE_ROWS, self.inline_below_s)
-        self.queue = BatchQueue(self.session, limits, self.metrics.queue("m", "1", "q"), self.clock, self.failures.append)
+        self.queue = BatchQueue(
+            self.session, limits, self.metrics.queue("m", "1", "q"), self.clock, self.failures.append
+        )
 
     def _run(self, rows: int) -> None:
         self.threads.add(threading.get_ident())

@@ -138,8 +138,9 @@ async def test_a_bug_of_ours_leaves_the_process_only_as_a_correlation_id(
 
 async def test_a_failed_model_is_found_in_the_log_by_what_the_caller_was_told(calls: Calls) -> None:
     with structlog.testing.capture_logs() as logged:
-        context = await refused(calls, raising(ModelFailed("the model failed on these rows")))
+        context = await refused(calls, raising(ModelFailed("the model failed on these rows", cause="Gather")))
 
+    assert logged[0]["cause"] == "Gather"
     assert context.code is grpc.StatusCode.INTERNAL
     assert context.message == f"the model failed on these rows; the log has it under {logged[0]['correlation_id']}"
 
@@ -153,7 +154,7 @@ async def test_a_caller_who_leaves_is_counted_as_such(calls: Calls, metrics: Met
 
 
 async def test_a_draining_server_refuses_all_but_what_tells_its_state(calls: Calls, metrics: Metrics) -> None:
-    calls.draining = True
+    calls.leaving.set()
 
     context = await refused(calls, answer)
 

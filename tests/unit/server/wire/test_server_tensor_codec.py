@@ -9,8 +9,8 @@ from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferR
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.engine.inference import InferResult
-from server.errors import InvalidTensor
+from server.engine.inference import InferResult, Unreadable
+from server.errors import InvalidTensor, NotOffered
 from server.tensors import DataType, Tensor, to_raw
 from server.wire.tensor_codec import read_request, write_response
 
@@ -118,9 +118,13 @@ def test_outputs_wanted_are_passed_on_in_their_order() -> None:
 
 
 def refusal(*inputs: Input, raw: list[bytes] | None = None) -> list[tuple[str, str]]:
-    with pytest.raises(InvalidTensor) as refused:
-        read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw or []), 0)
-    return [(error.field, error.description) for error in refused.value.fields]
+    """Fields and descriptions of what is refused at once, else of the inputs that cannot be read."""
+    try:
+        command = read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw or []), 0)
+    except InvalidTensor as refused:
+        return [(error.field, error.description) for error in refused.fields]
+    unreadable = [(i, tensor) for i, tensor in enumerate(command.inputs) if isinstance(tensor, Unreadable)]
+    return [(f"inputs[{i}]", f"{tensor.name!r}: {tensor.problem}") for i, tensor in unreadable]
 
 
 @pytest.mark.parametrize("raw", [[b"\0" * 4], [b"\0" * 4] * 3])
@@ -214,10 +218,14 @@ def test_a_typed_value_that_does_not_fit_its_datatype_is_refused(datatype: str, 
     assert errors == [("inputs[0]", f"'a': a value in {field} does not fit {datatype}")]
 
 
-def test_the_long_name_of_an_input_is_cut() -> None:
-    ((_, description),) = refusal(Input(name="n" * 1_000_000, datatype="FP32", shape=[1]), raw=[b""])
+@pytest.mark.parametrize("parameter", ["shared_memory_region", "classification"])
+def test_parameters_that_would_change_the_answer_are_refused_by_name(parameter: str) -> None:
+    request = ModelInferRequest()
+    request.outputs.add(name="y").parameters[parameter].string_param = "1"
 
-    assert len(description) < 300
+    with pytest.raises(NotOffered) as refused:
+        read_request(request, 0)
+    assert refused.value.fields[0].field == f'outputs[0].parameters["{parameter}"]'
 
 
 MESSAGES: st.SearchStrategy[Any] = st.builds(
