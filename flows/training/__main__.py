@@ -7,6 +7,7 @@ with 2 for a wrong command line.
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -25,6 +26,7 @@ from flows.training.build.lineage import code_revision
 from flows.training.build.recheck import RecheckFailed, recheck_build
 from flows.training.data.embed import main as embed
 from flows.training.data.errors import SourceError
+from flows.training.data.labels import OutcomesUnknown
 from flows.training.data.load import load_loans
 from flows.training.data.report import DataContractError
 from flows.training.data.sources import parse_source
@@ -43,14 +45,24 @@ from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
 from flows.training.train import Surroundings, train
 from server.models.loader import CannotServe
-from server.models.manifest import Scaling
+from server.models.manifest import InvalidManifest, Scaling
 from server.models.repository import DirectoryRepository, RepositoryError
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import CannotLoad
 
 _REFUSALS = (
-    *(SpecError, SourceError, DataContractError, NoSample, NotMeasurable, UnfitRows, Diverged, NoBaseline),
-    *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, RepositoryError),
+    *(
+        SpecError,
+        SourceError,
+        DataContractError,
+        NoSample,
+        OutcomesUnknown,
+        NotMeasurable,
+        UnfitRows,
+        Diverged,
+        NoBaseline,
+    ),
+    *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, InvalidManifest, RepositoryError),
 )
 _RECHECKED_ROWS = 500
 
@@ -66,6 +78,12 @@ AsOf = Annotated[
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day on which the model is made: nothing later is known."),
 ]
 
+Margin = Annotated[
+    float,
+    typer.Option(min=0.0001, max=1, help="Earned on a loan that is repaid, as a share of it; sets the cut-offs."),
+]
+ReferBand = Annotated[float, typer.Option(min=0, max=0.9999, help="Refer PDs within this share of the break-even PD.")]
+
 
 @app.command("train")
 def train_command(
@@ -77,10 +95,8 @@ def train_command(
     training_months: Annotated[int, typer.Option(min=1, help="Months of approvals to learn from.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first member.")] = 0,
     members: Annotated[int, typer.Option(min=1, help="Networks whose log-odds are averaged.")] = 3,
-    margin: Annotated[
-        float, typer.Option(help="Earned on a loan that is repaid, as a share of it; sets the cut-offs.")
-    ] = 0.02,
-    refer_band: Annotated[float, typer.Option(help="Refer PDs within this share of the break-even PD.")] = 0.3,
+    margin: Margin = 0.02,
+    refer_band: ReferBand = 0.3,
     promote_to: Annotated[str, typer.Option(help="Alias that is pointed to the build.")] = "challenger",
 ) -> None:
     """Trains, proves and registers a build."""
@@ -193,8 +209,16 @@ def _surroundings(repository: Path, source: str) -> Surroundings:
         now=lambda: datetime.now(UTC),
         code_revision=code_revision(Path(__file__).parent),
         source=source,
-        by=getpass.getuser(),
+        by=_user(),
     )
+
+
+def _user() -> str:
+    """The login name, or the number of a user without one, as containers have them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return str(os.getuid())
 
 
 def _make_reproducible() -> None:

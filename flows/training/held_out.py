@@ -11,7 +11,7 @@ import polars as pl
 
 from flows.training.data.labels import as_of
 from flows.training.data.loans import Loans
-from flows.training.data.splits import Vintages, by_vintage
+from flows.training.data.splits import Vintages
 from flows.training.plan import months_after
 from flows.training.samples import NoSample
 from server.models.manifest import Manifest
@@ -26,13 +26,14 @@ def draw_held_out(loans: Loans, manifest: Manifest, rows: int) -> pl.DataFrame:
 
     Raises:
         NoSample: the build has no as-of date, or there are not so many applications.
+        OutcomesUnknown: their windows had not closed when the last outcome was recorded.
     """
     made = manifest.training.as_of
     if made is None:
         raise NoSample(f"the build of {manifest.model!r} has no as-of date")
     year = Vintages(made, months_after(made, 12) - timedelta(days=1))
     matured = as_of(loans, months_after(year.last, loans.spec.performance_window_months))
-    following = by_vintage(matured, {"following year": year})["following year"]
+    following = matured.filter(pl.col("approved_on").is_between(year.first, year.last))
     if following.height < rows:
         raise NoSample(f"{following.height} applications in the year after {made}, {rows} are wanted")
     features = [feature.name for feature in manifest.features]

@@ -27,7 +27,7 @@ class Plan:
         cutoffs: the rule for approve, refer and decline.
         scaling: score points.
         baseline_rows: approved applications that reasons compare with.
-        golden_rows: held-out applications that a server checks after loading.
+        golden_rows: calibration rows that a server checks after loading.
         generated_rows: random applications in the conversion check.
         explained_rows: rows of each group whose reasons are checked too.
         bootstrap_replicates: of the intervals in the report.
@@ -55,11 +55,18 @@ class Periods:
     tests: tuple[Vintages, ...]
 
 
-def periods(as_of: date, performance_window_months: int, training_months: int, last_approval: date) -> Periods:
+def periods(
+    as_of: date, performance_window_months: int, training_months: int, *, last_approval: date, last_outcome: date
+) -> Periods:
     """The vintages of a run: the last twelve closed months calibrate, those before train, the years from `as_of` on test.
 
-    Tests are the two years after the as-of date, as far as there are approvals to the end of them.
+    Tests are the two years after the as-of date, as far as there are approvals to the end of them and their windows
+    had closed when the last outcome was recorded.
     """
+
+    def closes(vintages: Vintages) -> date:
+        return months_after(vintages.last, performance_window_months)
+
     closed_before = months_after(as_of, -performance_window_months)
     calibrated_from = months_after(closed_before, -_MONTHS_OF_CALIBRATION)
     trained_from = months_after(calibrated_from, -training_months)
@@ -67,7 +74,7 @@ def periods(as_of: date, performance_window_months: int, training_months: int, l
     return Periods(
         training=_from_until(trained_from, calibrated_from),
         calibration=_from_until(calibrated_from, closed_before),
-        tests=tuple(year for year in tests if year.last <= last_approval),
+        tests=tuple(year for year in tests if year.last <= last_approval and closes(year) <= last_outcome),
     )
 
 

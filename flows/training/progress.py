@@ -22,6 +22,8 @@ class Progress(Protocol):
 
     def finish(self, stage: str, seconds: float) -> None: ...
 
+    def fail(self) -> None: ...
+
 
 @dataclass(slots=True)
 class Stages:
@@ -42,7 +44,11 @@ class Stages:
         """Times what runs inside; a stage that fails is not told as finished."""
         self.progress.start(name)
         started = self.clock()
-        yield
+        try:
+            yield
+        except BaseException:
+            self.progress.fail()
+            raise
         self.seconds[name] = self.clock() - started
         self.progress.finish(name, self.seconds[name])
 
@@ -69,3 +75,6 @@ class ConsoleProgress:
     def finish(self, stage: str, seconds: float) -> None:
         self._status.stop()
         self._console.print(f"{seconds:7.1f} s  {stage}", highlight=False)
+
+    def fail(self) -> None:
+        self._status.stop()

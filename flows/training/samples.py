@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from flows.training.data.labels import as_of
-from flows.training.data.loans import Loans
+from flows.training.data.loans import Loans, content_digest
 from flows.training.data.splits import Vintages, by_vintage
 from flows.training.model.fitted import Sample
 from flows.training.plan import Periods, months_after, vintage_name
@@ -46,6 +46,7 @@ def take_samples(loans: Loans, periods: Periods, as_of_date: date) -> Samples:
 
     Raises:
         NoSample: a period has no loan.
+        OutcomesUnknown: no outcome is recorded from the as-of date on.
     """
     known = as_of(loans, as_of_date)
     split = _split(known, {"training": periods.training, "calibration": periods.calibration})
@@ -55,10 +56,10 @@ def take_samples(loans: Loans, periods: Periods, as_of_date: date) -> Samples:
     return Samples(_sample(split["training"]), calibration, tests or (stand_in,))
 
 
-def all_rows(samples: Samples, features: Sequence[str]) -> pl.DataFrame:
-    """Every loan of the run, features only."""
-    frames = [samples.training.frame, samples.calibration.frame, *(test.sample.frame for test in samples.tests)]
-    return pl.concat([frame.select(features) for frame in frames])
+def digest_of_known(samples: Samples) -> str:
+    """sha256 of all that a run could see on its as-of date: training, then calibration rows, with their labels."""
+    parts = (samples.training, samples.calibration)
+    return content_digest(pl.concat([part.frame.with_columns(label=pl.Series(part.labels)) for part in parts]))
 
 
 def _test(loans: Loans, approved: Vintages) -> HeldOut:

@@ -18,6 +18,7 @@ from flows.training.build.candidate import Candidate, make_candidate, prove_conv
 from flows.training.build.conversion import ConversionReport
 from flows.training.build.finish import finish_build
 from flows.training.build.lineage import Lineage, trace
+from flows.training.data.labels import last_outcome
 from flows.training.data.loans import Loans
 from flows.training.evaluate.contenders import BOOSTING, WOE
 from flows.training.model.boosting import fit_boosting
@@ -69,9 +70,11 @@ def train(loans: Loans, plan: Plan, around: Surroundings, stages: Stages, *, ali
     Raises:
         Diverged: loss or weights of the network are not finite.
         ConversionMismatch: a graph does not answer as the network does.
-        NoSample, GraphError, NoBaseline, NotMeasurable, UnfitRows: no build can be made of these loans; the message says why.
+        NoSample, OutcomesUnknown, GraphError, NoBaseline, NotMeasurable, UnfitRows: no build can be made of these loans; the message says why.
         RepositoryError: the build cannot be registered.
     """
+    # Names that the repository refuses, and an alias file that it cannot read, come to light before the work.
+    around.repository.alias(plan.model, alias)
     candidate, benchmarks = _fit(loans, plan, around, stages)
     with stages.stage("conversion check"):
         conversion = prove_conversion(candidate, around.backend)
@@ -79,7 +82,7 @@ def train(loans: Loans, plan: Plan, around: Surroundings, stages: Stages, *, ali
         build = finish_build(candidate, around.backend)
     with stages.stage("measures"):
         evidence = gather_evidence(candidate, build, benchmarks, BOOSTING, around.backend)
-    lineage = _lineage(build, plan, around, stages)
+    lineage = _lineage(build, loans, plan, around, stages)
     with stages.stage("dossier"):
         beside = attestations(candidate, build, evidence, conversion, lineage)
     reason = f"trained as of {plan.as_of}"
@@ -88,7 +91,13 @@ def train(loans: Loans, plan: Plan, around: Surroundings, stages: Stages, *, ali
 
 
 def _fit(loans: Loans, plan: Plan, around: Surroundings, stages: Stages) -> tuple[Candidate, dict[str, Predict]]:
-    when = periods(plan.as_of, loans.spec.performance_window_months, plan.training_months, loans.report.last_approval)
+    when = periods(
+        plan.as_of,
+        loans.spec.performance_window_months,
+        plan.training_months,
+        last_approval=loans.report.last_approval,
+        last_outcome=last_outcome(loans),
+    )
     with stages.stage("samples"):
         samples = take_samples(loans, when, plan.as_of)
     with stages.stage("network"):
@@ -102,9 +111,10 @@ def _fit(loans: Loans, plan: Plan, around: Surroundings, stages: Stages) -> tupl
     return candidate, benchmarks
 
 
-def _lineage(build: Build, plan: Plan, around: Surroundings, stages: Stages) -> Lineage:
+def _lineage(build: Build, loans: Loans, plan: Plan, around: Surroundings, stages: Stages) -> Lineage:
     return trace(
         build.manifest.digest,
+        dataset_digest=loans.digest,
         made_at=around.now(),
         code_revision=around.code_revision,
         source=around.source,

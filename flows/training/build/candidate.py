@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from flows.training.build.baseline import choose_baseline
 from flows.training.build.challenges import edge_rows, generated_rows
 from flows.training.build.conversion import ConversionReport, validate_conversion
@@ -13,11 +15,11 @@ from flows.training.build.scorecard import Graphs, Scorecard, build_graphs
 from flows.training.data.loans import Loans
 from flows.training.model.fitted import FittedNetwork
 from flows.training.plan import Periods, Plan
-from flows.training.samples import Samples, all_rows
+from flows.training.samples import Samples
 from server.models.manifest import ReasonGroup
 from server.runtime.session import Backend
 
-# How far a cut-off may move, as a share of itself, to a place where rounding decides no loan of the run.
+# How far a cut-off may move, as a share of itself, to a place where rounding decides no loan that the run learned from.
 _CUTOFF_REACH = 0.005
 
 
@@ -68,13 +70,13 @@ def prove_conversion(candidate: Candidate, backend: Backend) -> ConversionReport
 
 def _scorecard(loans: Loans, plan: Plan, samples: Samples, fitted: FittedNetwork) -> Scorecard:
     module, encoder = fitted.module, fitted.encoder
-    by_rule = choose_cutoffs(plan.cutoffs, fitted.predict(samples.calibration.frame))
-    every_pd = fitted.predict(all_rows(samples, loans.spec.feature_names))
-    cutoffs = move_into_gaps(by_rule, every_pd, _CUTOFF_REACH)
+    training_pd, calibration_pd = (fitted.predict(part.frame) for part in (samples.training, samples.calibration))
+    by_rule = choose_cutoffs(plan.cutoffs, calibration_pd)
+    # Test vintages have no say: the build is what could be made on the as-of date.
+    cutoffs = move_into_gaps(by_rule, np.concatenate([training_pd, calibration_pd]), _CUTOFF_REACH)
     training = encoder.encode(samples.training.frame)
-    # The training rows stand first among all rows.
     groups = tuple(ReasonGroup(code=g.code, text=g.text, features=g.features) for g in loans.spec.reasons)
     baseline = choose_baseline(
-        module, encoder, groups, training, every_pd[: len(training)], cutoffs.approve_below, plan.baseline_rows
+        module, encoder, groups, training, training_pd, cutoffs.approve_below, plan.baseline_rows
     )
     return Scorecard(module, encoder, cutoffs, groups, training.take(baseline))

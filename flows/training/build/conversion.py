@@ -1,7 +1,8 @@
 """Proof that the graphs answer as the network does: row by row, and in decisions.
 
 Every row goes through torch (encoder in numpy, network in PyTorch) and through the graphs in the server's runtime. Differences
-stay within `Bounds`, and no decision may change.
+stay within `Bounds`, and no decision may change. A PD that lies on a cut-off but for rounding is the exception: two runtimes
+may put it on either side. It is reported as a tie.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from flows.training.build.graph import PROBABILITY
 from flows.training.build.parity import Answers, Parity
 from flows.training.build.reasons import CONTRIBUTIONS, RELIEF
 from flows.training.build.scorecard import Graphs, Scorecard
-from flows.training.evaluate.decision import decide
 from server.models.manifest import Cutoffs
 from server.runtime.session import Backend
 
 _OFFENDERS_KEPT = 20
+# Both PDs of a row that ties lie this close to the cut-off, whatever else the bounds allow.
+_TIE = 1e-6
+
+Rows = npt.NDArray[np.bool_]
 
 
 class _Document(BaseModel):
@@ -60,12 +64,16 @@ class Offender(_Document):
 
 
 class GroupReport(_Document):
-    """One group of rows, with the largest difference of each output; None where one side alone gave NaN."""
+    """One group of rows, with the largest difference of each output; None where one side alone gave NaN.
+
+    `flips` counts decisions that changed, `ties` those that changed only because the PD lies on a cut-off but for rounding.
+    """
 
     group: str
     rows: int
     explained: int
     flips: int
+    ties: int
     differences: dict[str, float | None]
 
 
@@ -114,7 +122,7 @@ def validate_conversion(
         bounds: what may differ.
 
     Raises:
-        ConversionMismatch: a difference beyond its bound, or a decision that changed.
+        ConversionMismatch: a difference beyond its bound, or a decision that changed and is no tie.
         CannotLoad: the runtime refuses a graph.
     """
     bounds = bounds or Bounds()
@@ -137,31 +145,35 @@ def validate_conversion(
 def _judge(
     group: str, frame: pl.DataFrame, answers: list[Answers], cutoffs: Cutoffs, bounds: Bounds
 ) -> tuple[GroupReport, list[Offender]]:
-    flipped = [_flipped(answer, cutoffs) for answer in answers]
+    changed = [_changed(answer, cutoffs) for answer in answers]
     offenders = [
         _offender(group, frame, answer, at)
-        for answer, flips in zip(answers, flipped, strict=True)
+        for answer, (flips, _) in zip(answers, changed, strict=True)
         for at in np.flatnonzero(flips | ~(answer.differences <= bounds.of(answer.output)))[:_OFFENDERS_KEPT]
     ]
     judged = GroupReport(
         group=group,
         rows=len(frame),
         explained=len(answers[-1].positions),
-        flips=sum(int(flips.sum()) for flips in flipped),
+        flips=sum(int(flips.sum()) for flips, _ in changed),
+        ties=sum(int(ties.sum()) for _, ties in changed),
         differences={answer.output: _finite(answer.differences.max()) for answer in answers},
     )
     return judged, offenders
 
 
-def _flipped(answer: Answers, cutoffs: Cutoffs) -> npt.NDArray[np.bool_]:
-    """Rows on which the two PDs lead to different decisions; none for what is not a PD."""
+def _changed(answer: Answers, cutoffs: Cutoffs) -> tuple[Rows, Rows]:
+    """Rows that flip and rows that tie: the two PDs lie on different sides of a cut-off; none for what is not a PD."""
+    flips, ties = (np.zeros(len(answer.positions), dtype=np.bool_) for _ in range(2))
     if not answer.output.endswith(PROBABILITY):
-        return np.zeros(len(answer.positions), dtype=np.bool_)
-    network, graph = (
-        decide(side[:, 0], approve_below=cutoffs.approve_below, decline_from=cutoffs.decline_from)
-        for side in (answer.network, answer.graph)
-    )
-    return np.asarray(network != graph)
+        return flips, ties
+    sides = np.stack([side[:, 0].astype(np.float64) for side in (answer.network, answer.graph)])
+    for cutoff in (cutoffs.approve_below, cutoffs.decline_from):
+        parted = (sides[0] >= cutoff) != (sides[1] >= cutoff)
+        near = np.abs(sides - cutoff).max(axis=0) <= _TIE
+        flips |= parted & ~near
+        ties |= parted & near
+    return flips, ties & ~flips
 
 
 def _offender(group: str, frame: pl.DataFrame, answer: Answers, at: np.intp) -> Offender:

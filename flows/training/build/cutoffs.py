@@ -8,19 +8,14 @@ Approval rate: the calibration rows say up to which PD a given share of applicat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.training.evaluate.outcomes import NotMeasurable, Probabilities, checked_probabilities
 from server.models.manifest import Cutoffs
-
-
-class InvalidCutoffSettings(ValueError):
-    """The settings are no rule: the message names each bad field."""
 
 
 class _Settings(BaseModel):
@@ -68,19 +63,6 @@ class ApprovalRateRule(_Settings):
 class CutoffSettings(_Settings):
     economics: Economics
     rule: Annotated[ExpectedLossRule | ApprovalRateRule, Field(discriminator="rule")]
-
-
-def parse_cutoff_settings(document: Mapping[str, Any]) -> CutoffSettings:
-    """Reads settings as they stand in a settings file.
-
-    Raises:
-        InvalidCutoffSettings: naming each field that is missing, unknown or wrong.
-    """
-    try:
-        return CutoffSettings.model_validate(dict(document))
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        raise InvalidCutoffSettings("; ".join(problems)) from None
 
 
 def choose_cutoffs(settings: CutoffSettings, calibration_pd: npt.ArrayLike) -> Cutoffs:

@@ -104,16 +104,17 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one reason group adds to the log-odds of default against the baseline."""
+    """What one reason group adds to the log-odds of default against the baseline, and how far the PD falls without it."""
 
     code: str
     text: str
     log_odds: float
+    relief: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonExample:
-    """One held-out application with its answer; reasons with the most adverse first. `points` in score points."""
+    """One held-out application with the reasons that its applicant is told, strongest first. `points` in score points."""
 
     application: str
     decision: Decision
@@ -231,13 +232,14 @@ class DataSection:
 
 @dataclass(frozen=True, slots=True)
 class ConversionGroup:
-    """Served graph against trained network on one group of rows: largest absolute differences, and decisions that changed."""
+    """Served graph against trained network on one group of rows: largest absolute differences, decisions that changed, and ties."""
 
     group: str
     rows: int
     probability: float
     contribution: float
     flips: int
+    ties: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ import polars as pl
 
 from flows.training.build.dossier_content import Drivers, Importance, Reason, ReasonExample
 from flows.training.build.graph import PROBABILITY
-from flows.training.build.reasons import CONTRIBUTIONS, OUTPUTS
+from flows.training.build.reasons import CONTRIBUTIONS, OUTPUTS, RELIEF
 from flows.training.evaluate.decision import Decision, decide
 from flows.training.model.encoding import feeds
+from server.engine.scoring import strongest_reasons
 from server.models.manifest import Cutoffs, Feature, ReasonGroup, Scaling, points
 from server.runtime.session import Session
 
 _EXPLAINED_AT_ONCE = 8
+# As many as a notice of adverse action gives (Regulation B, comment 9(b)(2)-1).
+_REASONS_TOLD = 4
 Explained = dict[str, npt.NDArray[np.float64]]
 
 
@@ -61,6 +64,6 @@ def _example(
 ) -> ReasonExample:
     contributions = explained[CONTRIBUTIONS][row]
     pd = float(explained[PROBABILITY][row, 0])
-    adverse_first = np.argsort(-contributions, kind="stable")
-    reasons = (Reason(groups[g].code, groups[g].text, float(contributions[g])) for g in adverse_first)
-    return ReasonExample(name, decision, pd, points(scaling, pd), tuple(reasons))
+    told = strongest_reasons(groups, contributions, explained[RELIEF][row], _REASONS_TOLD)
+    reasons = tuple(Reason(each.group.code, each.group.text, each.contribution, each.relief) for each in told)
+    return ReasonExample(name, decision, pd, points(scaling, pd), reasons)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import polars as pl
+import numpy as np
 
 from flows.training.build.assemble import Build, Identity, assemble_build
 from flows.training.build.candidate import Candidate
 from flows.training.build.golden import choose_golden
 from flows.training.build.reference import take_reference
+from flows.training.samples import digest_of_known
 from server.models.golden import GoldenRows
 from server.models.manifest import Training
 from server.models.reference import Reference
@@ -46,13 +47,13 @@ def _reference(candidate: Candidate) -> Reference:
 
 
 def _golden(candidate: Candidate, backend: Backend) -> GoldenRows:
-    held_out = pl.concat([held.sample.frame for held in candidate.samples.tests])
+    known = candidate.samples.calibration.frame
     session = backend.load(candidate.graphs.score)
     try:
         return choose_golden(
             candidate.scorecard.encoder.features,
-            held_out.select(candidate.feature_names),
-            held_out["approved_on"].dt.year().cast(pl.Int64).to_numpy(),
+            known.select(candidate.feature_names),
+            known["approved_on"].dt.year().to_numpy().astype(np.int64),
             session,
             candidate.scorecard.cutoffs,
             count=candidate.plan.golden_rows,
@@ -71,7 +72,7 @@ def _identity(candidate: Candidate) -> Identity:
         calibration=candidate.fitted.calibration,
         training=Training(
             dataset=loans.spec.name,
-            dataset_digest=loans.digest,
+            dataset_digest=digest_of_known(candidate.samples),
             spec_digest=loans.spec.digest,
             label="as_of",
             as_of=plan.as_of,

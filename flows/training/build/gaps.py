@@ -2,7 +2,7 @@
 
 Runtimes round the last bits of a PD differently. A cut-off in the middle of a gap between the PDs at hand decides all of them
 alike everywhere. With a hundred thousand loans the gaps near a cut-off are narrower than a millionth, so there is no demanding
-a width: the widest one close by is taken, and the conversion check counts what flips all the same.
+a width: the widest one close by is taken, and the conversion check counts what ties with a cut-off all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from server.models.manifest import Cutoffs
 
 
 def move_into_gaps(cutoffs: Cutoffs, probabilities: npt.NDArray[np.floating], reach: float) -> Cutoffs:
-    """The cut-offs, each moved to the middle of the widest gap between PDs that is near it.
+    """The cut-offs, each moved to the middle of the widest gap between PDs that is near it; their rule says so.
 
     Args:
         cutoffs: by their rule.
@@ -24,7 +24,10 @@ def move_into_gaps(cutoffs: Cutoffs, probabilities: npt.NDArray[np.floating], re
     approve_below = _into_gap(cutoffs.approve_below, probabilities, reach)
     same = cutoffs.decline_from == cutoffs.approve_below
     decline_from = approve_below if same else max(_into_gap(cutoffs.decline_from, probabilities, reach), approve_below)
-    return cutoffs.model_copy(update={"approve_below": approve_below, "decline_from": decline_from})
+    moved = f"each moved within {100 * reach:g} % of itself to a gap between the PDs of training and calibration rows"
+    return cutoffs.model_copy(
+        update={"approve_below": approve_below, "decline_from": decline_from, "rule": f"{cutoffs.rule}; {moved}"}
+    )
 
 
 def _into_gap(cutoff: float, probabilities: npt.NDArray[np.floating], reach: float) -> float:

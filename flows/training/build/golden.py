@@ -1,4 +1,4 @@
-"""Chooses the golden rows of a build: held-out applications of every vintage and decision, and the schema's edges.
+"""Chooses the golden rows of a build: calibration rows of every vintage and decision, and the schema's edges.
 
 They pass the schema, so a server can send them through its whole path.
 """
@@ -37,15 +37,15 @@ def choose_golden(
 
     Args:
         features: the schema.
-        frame: held-out applications, one column per feature.
+        frame: the calibration rows, one column per feature.
         vintages: approval year of each row [n]; each pair of vintage and decision gives its share of the rows.
         session: the scoring graph in the runtime that serves it.
         cutoffs: of the build.
-        count: held-out rows to take; edge rows come on top.
+        count: calibration rows to take; edge rows come on top.
         seed: of the draw.
 
     Raises:
-        InvalidFeature: a held-out application does not fit the schema.
+        InvalidFeature: an application does not fit the schema.
     """
     slices = frame.iter_slices(_SCORED_AT_ONCE)
     pd = np.concatenate([_score(session, feeds(tuple(features), part)) for part in slices])

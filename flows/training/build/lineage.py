@@ -21,6 +21,7 @@ class Lineage(BaseModel):
     """lineage.json: who wants to make the build again finds here with what.
 
     Attributes:
+        dataset_digest: sha256 of all loans of the source, those that only tested included.
         code_revision: git commit, "+changes" where the work tree differed from it; "unknown" outside a checkout.
         settings: of the training run, as given.
         seconds: wall-clock time of each stage.
@@ -29,6 +30,7 @@ class Lineage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
+    dataset_digest: str
     made_at: datetime
     code_revision: str
     source: str
@@ -45,6 +47,7 @@ class Lineage(BaseModel):
 def trace(
     digest: str,
     *,
+    dataset_digest: str,
     made_at: datetime,
     code_revision: str,
     source: str,
@@ -54,6 +57,7 @@ def trace(
     """The lineage of a build made on this machine in this environment."""
     return Lineage(
         digest=digest,
+        dataset_digest=dataset_digest,
         made_at=made_at,
         code_revision=code_revision,
         source=source,

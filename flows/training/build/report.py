@@ -41,6 +41,7 @@ def describe_conversion(report: ConversionReport) -> Conversion:
                 probability=group.differences["score.probability_of_default"] or 0.0,
                 contribution=group.differences["explain.contributions"] or 0.0,
                 flips=group.flips,
+                ties=group.ties,
             )
             for group in report.groups
         ),
@@ -76,11 +77,11 @@ def describe_data(loans: Loans, label_definition: str, samples: Sequence[tuple[s
 def put_checks(performance: Performance, conversion: ConversionReport) -> tuple[Check, ...]:
     """The questions every build is asked; an interval that includes the threshold leaves one open."""
     worst = max(group.differences["score.probability_of_default"] or 0.0 for group in conversion.groups)
-    rows = sum(group.rows for group in conversion.groups)
+    rows, ties = (sum(counts) for counts in zip(*((g.rows, g.ties) for g in conversion.groups), strict=True))
     converted = Check(
         "Does the served graph answer as the network does?",
         "pass",
-        f"largest difference {worst:.1e} in PD over {rows:,} rows, no decision changed",
+        f"largest difference {worst:.1e} in PD over {rows:,} rows, no decision changed, {ties} ties with a cut-off",
         f"at most {conversion.bounds.probability:.0e}, no decision changed",
     )
     own = [result for result in performance.results if result.model == performance.models[0]]

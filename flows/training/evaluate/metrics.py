@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
@@ -24,14 +24,15 @@ from flows.training.evaluate.outcomes import (
 
 # A probability of exactly 0 or 1 has no logit; one in a million is below what any loan book resolves.
 SMALLEST_PD = 1e-6
+_LEVEL_LOSS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Recalibration:
-    """The logistic line that would put the level right: P(bad) = sigmoid(intercept + slope * logit(PD)).
+    """The logistic line that would put level and spread right: P(bad) = sigmoid(intercept + slope * logit(PD)).
 
-    Slope 1 and intercept 0 are perfect; a slope below 1 is too extreme (overfitted), an intercept above 0 with slope 1 is too
-    low a level. Source: D. R. Cox, Two further applications of a model for binary regression, Biometrika 45 (1958).
+    Slope 1 and intercept 0 are perfect; a slope below 1 is too extreme (overfitted). The two are fitted together, so the
+    intercept alone says nothing about the level: `Metrics.level_shift` does. Source: D. R. Cox, Two further applications of a model for binary regression, Biometrika 45 (1958).
     """
 
     slope: float
@@ -47,7 +48,9 @@ class Metrics:
         ks: greatest distance of the score distributions of goods and bads (Kolmogorov, Smirnov).
         brier: mean squared distance of PD and outcome (Brier, 1950).
         log_loss: mean negative log likelihood in nats, PD clipped to `SMALLEST_PD`.
-        recalibration: None where no finite line exists: one score for all, or scores that separate the outcomes.
+        level_shift: calibration in the large: what, added to all log-odds, makes the mean PD the bad rate; above 0 where more
+            rows went bad than predicted (PD clipped to `SMALLEST_PD`). Source: E. Steyerberg, Clinical Prediction Models (2009).
+        recalibration: None where no finite line was found: one score for all, or scores that separate the outcomes.
     """
 
     rows: int
@@ -57,6 +60,7 @@ class Metrics:
     ks: float
     brier: float
     log_loss: float
+    level_shift: float
     recalibration: Recalibration | None
 
     @property
@@ -116,6 +120,7 @@ def measure(y: npt.ArrayLike, p: npt.ArrayLike) -> Metrics:
         ks=_ks(labels, pd),
         brier=float(brier_score_loss(labels, pd)),
         log_loss=float(log_loss(labels, clipped)),
+        level_shift=_level_shift(labels, clipped),
         recalibration=_recalibrate(labels, clipped),
     )
 
@@ -161,11 +166,18 @@ def _recalibrate(labels: Labels, clipped: Probabilities) -> Recalibration | None
     if bad.min() >= good.max() or bad.max() <= good.min():
         return None  # separated, or one score for all: the likelihood has no maximum
     design = np.column_stack([np.ones(labels.size), logit(clipped)])
-    intercept, slope = _most_likely_line(design, labels)
-    return Recalibration(slope=slope, intercept=intercept)
+    line = _most_likely_line(design, labels)
+    return None if line is None else Recalibration(intercept=line[0], slope=line[1])
 
 
-def _most_likely_line(design: Probabilities, labels: Labels) -> tuple[float, float]:
+def _level_shift(labels: Labels, clipped: Probabilities) -> float:
+    log_odds, bad_rate = logit(clipped), float(labels.mean())
+    # One log-odds farther than where every PD would lie below, or above, the bad rate.
+    lowest, highest = logit(bad_rate) - log_odds.max() - 1, logit(bad_rate) - log_odds.min() + 1
+    return float(brentq(lambda shift: float(expit(log_odds + shift).mean()) - bad_rate, lowest, highest))
+
+
+def _most_likely_line(design: Probabilities, labels: Labels) -> tuple[float, float] | None:
     """Newton steps in a trust region: scikit-learn's solvers warn where a few rows make the likelihood flat."""
 
     def loss(line: Probabilities) -> float:
@@ -180,7 +192,8 @@ def _most_likely_line(design: Probabilities, labels: Labels) -> tuple[float, flo
         return np.asarray((design.T * (p * (1 - p))) @ design / labels.size)
 
     found = minimize(loss, [0.0, 1.0], method="trust-exact", jac=slope_of_loss, hess=curvature, options={"gtol": 1e-9})
-    return float(found.x[0]), float(found.x[1])
+    # The solver calls rounding at the optimum a failure: what counts is that the loss is level there.
+    return (float(found.x[0]), float(found.x[1])) if np.abs(found.jac).max() <= _LEVEL_LOSS else None
 
 
 def _band(labels: Labels, pd: Probabilities) -> CalibrationBand:

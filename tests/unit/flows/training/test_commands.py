@@ -42,6 +42,8 @@ def test_check_refuses_a_broken_file_with_its_report(tmp_path: Path) -> None:
     [
         (("check", "embedded", "--dataset", "nowhere"), "no dataset spec nowhere"),
         (("check", "loans.xlsx"), "cannot tell what 'loans.xlsx' is"),
+        (("train", "--promote-to", "a/b"), "alias name 'a/b' is not allowed"),
+        (("train", "--as-of", "2030-01-01"), "what was known on 2030-01-01 cannot be told"),
         (("train", "--as-of", "1999-01-01"), "no loan was approved in the vintages of training, calibration"),
     ],
 )
@@ -57,6 +59,8 @@ def test_what_cannot_be_done_ends_with_one_and_a_message(
 
 def test_a_wrong_option_ends_with_two() -> None:
     assert run("train", "--members", "0").exit_code == 2
+    assert run("train", "--margin", "0").exit_code == 2
+    assert run("train", "--refer-band", "1").exit_code == 2
     assert run("train", "--as-of", "yesterday").exit_code == 2
 
 

@@ -11,28 +11,40 @@ from flows.training.plan import months_after, periods, vintage_name
 
 
 def test_whole_years_of_approvals_follow_from_a_first_of_january() -> None:
-    when = periods(date(2007, 1, 1), 36, 36, date(2008, 12, 31))
+    when = periods(date(2007, 1, 1), 36, 36, last_approval=date(2008, 12, 31), last_outcome=date(2014, 1, 1))
     assert when.training == Vintages(date(2000, 1, 1), date(2002, 12, 31))
     assert when.calibration == Vintages.years(2003)
     assert when.tests == (Vintages.years(2007), Vintages.years(2008))
 
 
 def test_a_year_that_the_data_do_not_reach_is_no_test() -> None:
-    when = periods(date(2007, 1, 1), 36, 24, date(2008, 12, 30))
+    when = periods(date(2007, 1, 1), 36, 24, last_approval=date(2008, 12, 30), last_outcome=date(2014, 1, 1))
     assert when.tests == (Vintages.years(2007),)
-    assert periods(date(2007, 1, 1), 36, 24, date(2007, 6, 1)).tests == ()
+    assert periods(date(2007, 1, 1), 36, 24, last_approval=date(2007, 6, 1), last_outcome=date(2014, 1, 1)).tests == ()
 
 
 @given(
     st.dates(date(1990, 1, 1), date(2030, 12, 31)),
     st.integers(1, 60),
     st.integers(1, 60),
+    st.dates(date(1990, 1, 1), date(2040, 12, 31)),
 )
-def test_what_a_run_learns_from_had_matured_by_its_date(as_of: date, window: int, training: int) -> None:
-    when = periods(as_of, window, training, date(2040, 1, 1))
+def test_what_a_run_learns_from_had_matured_by_its_date(
+    as_of: date, window: int, training: int, recorded: date
+) -> None:
+    when = periods(as_of, window, training, last_approval=date(2040, 1, 1), last_outcome=recorded)
     assert when.training.last + timedelta(days=1) == when.calibration.first
     assert months_after(when.calibration.last, window) <= as_of
-    assert all(test.first >= as_of for test in when.tests)
+    assert all(test.first >= as_of and months_after(test.last, window) <= recorded for test in when.tests)
+
+
+def test_a_year_whose_outcomes_are_not_all_recorded_is_no_test() -> None:
+    def tests(recorded: date) -> tuple[Vintages, ...]:
+        return periods(date(2007, 1, 1), 36, 24, last_approval=date(2008, 12, 31), last_outcome=recorded).tests
+
+    assert tests(date(2011, 12, 31)) == (Vintages.years(2007), Vintages.years(2008))
+    assert tests(date(2011, 12, 30)) == (Vintages.years(2007),)
+    assert tests(date(2010, 12, 30)) == ()
 
 
 def test_months_end_where_the_month_does() -> None:

@@ -36,3 +36,12 @@ def test_a_stage_that_fails_is_not_told_as_finished() -> None:
         _ = 1 / 0
     assert stages.seconds == {}
     assert "network" not in output.getvalue()
+
+
+def test_the_spinner_stops_with_the_stage_that_fails() -> None:
+    output = StringIO()
+    stages = Stages(ConsoleProgress(Console(file=output, force_terminal=True)))
+    with pytest.raises(ZeroDivisionError), stages.stage("network"):
+        _ = 1 / 0
+    hidden, shown = (output.getvalue().rfind(cursor) for cursor in ("\x1b[?25l", "\x1b[?25h"))
+    assert -1 < hidden < shown

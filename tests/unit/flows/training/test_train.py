@@ -5,16 +5,18 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from quick_network import fit_diverging_network
 from quick_run import MADE_AT, PLAN, run
 
-from flows.training.data.loans import Loans
+from flows.training.data.labels import OutcomesUnknown
+from flows.training.data.loans import Loans, loans_from
 from flows.training.model.fitted import Diverged
 from flows.training.samples import NoSample
 from flows.training.train import Trained
 from server.models.loader import load_build
-from server.models.repository import DirectoryRepository
+from server.models.repository import DirectoryRepository, RepositoryError
 from server.runtime.onnx import OnnxBackend
 
 pytestmark = pytest.mark.real
@@ -50,6 +52,7 @@ def test_attestations_tell_quality_origin_and_proof(trained: tuple[Trained, Path
     }
     lineage = json.loads(documents["lineage.json"])
     assert lineage["digest"] == result.digest
+    assert lineage["dataset_digest"] != result.build.manifest.training.dataset_digest
     assert lineage["code_revision"] == "0" * 40
     assert {"network", "conversion check"} <= lineage["seconds"].keys()
     assert "torch" in lineage["packages"]
@@ -76,6 +79,25 @@ def test_the_same_inputs_and_seed_give_the_same_digest_at_another_time(
 ) -> None:
     again = run(few_loans, tmp_path, at=datetime(2031, 1, 1, tzinfo=UTC), code_revision="1" * 40)
     assert again.digest == trained[0].digest
+
+
+def test_loans_approved_from_the_as_of_date_on_have_no_say_in_the_build(
+    trained: tuple[Trained, Path], few_loans: Loans, tmp_path: Path
+) -> None:
+    known = few_loans.frame.filter(pl.col("approved_on") < PLAN.as_of)
+    assert known.height < few_loans.frame.height
+    earlier = loans_from(few_loans.spec, known, rows_read=known.height, outside_population=0)
+    assert run(earlier, tmp_path).digest == trained[0].digest
+
+
+def test_a_name_that_the_repository_refuses_is_refused_before_training(few_loans: Loans, tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match=r"model name '\.\./x' is not allowed"):
+        run(few_loans, tmp_path, plan=replace(PLAN, model="../x"), fit_network=fit_diverging_network)
+
+
+def test_an_as_of_date_after_the_last_recorded_outcome_is_refused(few_loans: Loans, tmp_path: Path) -> None:
+    with pytest.raises(OutcomesUnknown, match="what was known on 2030-01-01 cannot be told"):
+        run(few_loans, tmp_path, plan=replace(PLAN, as_of=date(2030, 1, 1)))
 
 
 def test_another_seed_gives_another_digest(trained: tuple[Trained, Path], few_loans: Loans, tmp_path: Path) -> None:

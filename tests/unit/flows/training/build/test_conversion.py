@@ -181,12 +181,34 @@ def test_a_flipped_decision_is_caught_even_within_the_bound_on_the_pd(
             explained=1,
             bounds=Bounds(probability=1, relief=1, contribution=1),
         )
-    assert caught.value.report.groups[0].flips == 1
+    assert (caught.value.report.groups[0].flips, caught.value.report.groups[0].ties) == (1, 0)
+
+
+def test_a_decision_that_changes_within_a_millionth_of_the_cutoff_is_a_tie_and_no_flip(
+    scorecard: Scorecard, graphs: Graphs, rows: dict[str, pl.DataFrame]
+) -> None:
+    def perturb_slightly(model: ModelProto) -> None:
+        change(initializer(model, "hidden.0.weight"), lambda values: values * np.float32(1 + 1e-6))
+
+    shifted = replace(graphs, score=broken(graphs.score, perturb_slightly))
+    right, wrong = (_pd(document, rows["test"]) for document in (graphs.score, shifted.score))
+    close = int(np.flatnonzero((right != wrong) & (np.abs(right - wrong) < 5e-7))[0])
+    between = Cutoffs(approve_below=(right[close] + wrong[close]) / 2, decline_from=1.0, rule="between both")
+
+    report = validate_conversion(
+        replace(scorecard, cutoffs=between), shifted, {"one": rows["test"][[close]]}, OnnxBackend(), explained=1
+    )
+
+    assert (report.groups[0].flips, report.groups[0].ties) == (0, 1)
 
 
 def _pd_of_first_row(document: bytes, frame: pl.DataFrame) -> float:
-    (pd,) = OnnxBackend().load(document).run(feeds(FEATURES, frame[:1]), (PROBABILITY,))
-    return float(pd[0, 0])
+    return float(_pd(document, frame[:1])[0])
+
+
+def _pd(document: bytes, frame: pl.DataFrame) -> np.ndarray:
+    (pd,) = OnnxBackend().load(document).run(feeds(FEATURES, frame), (PROBABILITY,))
+    return pd[:, 0].astype(np.float64)
 
 
 def test_edge_rows_try_every_feature_missing_unseen_and_extreme() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from flows.training.build.cutoffs import InvalidCutoffSettings, choose_cutoffs, parse_cutoff_settings
+from flows.training.build.cutoffs import CutoffSettings, choose_cutoffs
 from flows.training.evaluate.decision import Decision, decide
 from flows.training.evaluate.outcomes import NotMeasurable
 
@@ -25,7 +28,7 @@ def approval_rate(approve: float, refer: float = 0.0) -> dict:
 
 
 def decisions(document: dict, calibration_pd: np.ndarray, p: np.ndarray) -> np.ndarray:
-    cutoffs = choose_cutoffs(parse_cutoff_settings(document), calibration_pd)
+    cutoffs = choose_cutoffs(CutoffSettings.model_validate(document), calibration_pd)
     return decide(p, approve_below=cutoffs.approve_below, decline_from=cutoffs.decline_from)
 
 
@@ -69,7 +72,7 @@ def test_tied_rows_are_decided_alike_and_never_more_than_the_target_is_approved(
 
 def test_cut_offs_keep_away_from_the_rows_they_part():
     pd = np.array([0.1, 0.2, 0.3, 0.4])
-    cutoffs = choose_cutoffs(parse_cutoff_settings(approval_rate(0.5, 0.25)), pd)
+    cutoffs = choose_cutoffs(CutoffSettings.model_validate(approval_rate(0.5, 0.25)), pd)
     assert (cutoffs.approve_below, cutoffs.decline_from) == pytest.approx((0.25, 0.35))
 
 
@@ -79,10 +82,10 @@ def test_shares_count_rows_as_people_do():
 
 
 def test_the_rule_is_recorded_in_words_with_its_numbers():
-    by_loss = choose_cutoffs(parse_cutoff_settings(expected_loss()), np.array([0.1])).rule
+    by_loss = choose_cutoffs(CutoffSettings.model_validate(expected_loss()), np.array([0.1])).rule
     assert by_loss.startswith("expected loss: ")
     assert all(number in by_loss for number in ("LGD 0.6", "margin 0.08", "break-even PD 0.117647", "within 0.1"))
-    by_rate = choose_cutoffs(parse_cutoff_settings(approval_rate(0.6, 0.2)), np.linspace(0, 1, 50)).rule
+    by_rate = choose_cutoffs(CutoffSettings.model_validate(approval_rate(0.6, 0.2)), np.linspace(0, 1, 50)).rule
     assert by_rate == (
         "approval rate: approve the 0.6 of 50 calibration rows with the lowest PD, refer the next 0.2, decline the others"
     )
@@ -103,14 +106,16 @@ def test_the_rule_is_recorded_in_words_with_its_numbers():
     ],
 )
 def test_settings_that_are_no_rule_are_refused_by_field(document: dict, message: str):
-    with pytest.raises(InvalidCutoffSettings, match=message):
-        parse_cutoff_settings(document)
+    with pytest.raises(ValidationError) as caught:
+        CutoffSettings.model_validate(document)
+    told = (f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in caught.value.errors())
+    assert re.search(message, "; ".join(told))
 
 
 def test_probabilities_that_the_rule_cannot_part_are_refused():
     with pytest.raises(NotMeasurable, match=r"approve: no PD parts the lowest 0\.5 of 3 calibration rows"):
-        choose_cutoffs(parse_cutoff_settings(approval_rate(0.5)), [0.2, 0.2, 0.2])
+        choose_cutoffs(CutoffSettings.model_validate(approval_rate(0.5)), [0.2, 0.2, 0.2])
     with pytest.raises(NotMeasurable, match="calibration_pd: 1 of 2 values are NaN"):
-        choose_cutoffs(parse_cutoff_settings(approval_rate(0.5)), [0.2, np.nan])
+        choose_cutoffs(CutoffSettings.model_validate(approval_rate(0.5)), [0.2, np.nan])
     with pytest.raises(NotMeasurable, match="calibration_pd: at least one row"):
-        choose_cutoffs(parse_cutoff_settings(approval_rate(0.5)), [])
+        choose_cutoffs(CutoffSettings.model_validate(approval_rate(0.5)), [])

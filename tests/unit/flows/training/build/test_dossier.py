@@ -213,9 +213,9 @@ def example() -> DossierContent:
                     Decision.DECLINE,
                     0.31,
                     525,
-                    (Reason("AMOUNT", "Amount asked for", 0.62), Reason("PLACE", "Where it is", -0.1)),
+                    (Reason("AMOUNT", "Amount asked for", 0.62, 0.1234), Reason("PLACE", "Where it is", 0.1, 0.02)),
                 ),
-                ReasonExample("loan 1002", Decision.APPROVE, 0.02, 614, (Reason("PLACE", "Where it is", 0.05),)),
+                ReasonExample("loan 1002", Decision.APPROVE, 0.02, 614, ()),
             ),
         ),
         portfolio=Portfolio(ECONOMICS, "USD", decisions),
@@ -228,7 +228,10 @@ def example() -> DossierContent:
             "onnxruntime 1.32, CPU",
             1e-6,
             2e-5,
-            (ConversionGroup("test rows", 144_150, 3.6e-7, 4e-6, 0), ConversionGroup("edge rows", 900, 5e-7, 6e-6, 0)),
+            (
+                ConversionGroup("test rows", 144_150, 3.6e-7, 4e-6, 0, 17),
+                ConversionGroup("edge rows", 900, 5e-7, 6e-6, 0, 0),
+            ),
         ),
         limitations=("Loans that were refused are not in the data.", "The level drifts: recalibrate before use."),
     )
@@ -320,6 +323,10 @@ def test_it_shows_what_it_was_given(content: DossierContent, page: str):
         "20 835",
         "1.16",
         "3.6e-07",
+        f"{result.metrics.level_shift:+.2f}".replace("-", "−"),
+        "12.34 %",
+        "no reason",
+        "0 17",
         "Loans that were refused are not in the data.",
     ):
         assert shown in text

@@ -26,7 +26,10 @@ def test_a_cutoff_on_a_row_moves_beside_it_and_keeps_its_rule() -> None:
     assert moved.approve_below == pytest.approx(0.3, rel=REACH)
     assert moved.approve_below != 0.3
     assert moved.decline_from == moved.approve_below
-    assert moved.rule == "test"
+    assert (
+        moved.rule
+        == "test; each moved within 0.5 % of itself to a gap between the PDs of training and calibration rows"
+    )
 
 
 def test_among_a_hundred_thousand_loans_a_cutoff_hardly_moves_and_stands_clear_of_rounding() -> None:

@@ -21,6 +21,7 @@ CONVERSION = ConversionReport(
             rows=10,
             explained=5,
             flips=0,
+            ties=2,
             differences={"score.probability_of_default": 2e-7, "explain.contributions": 3e-6},
         ),
     ),
@@ -30,7 +31,15 @@ CONVERSION = ConversionReport(
 
 def measured(difference: Interval, *, bads: int, mean_pd: float) -> Performance:
     metrics = Metrics(
-        rows=10_000, bads=bads, mean_pd=mean_pd, auc=0.6, ks=0.1, brier=0.1, log_loss=0.2, recalibration=None
+        rows=10_000,
+        bads=bads,
+        mean_pd=mean_pd,
+        auc=0.6,
+        ks=0.1,
+        brier=0.1,
+        log_loss=0.2,
+        level_shift=0,
+        recalibration=None,
     )
     gini = Interval(0.2, 0.19, 0.21)
     vintage = Vintage(
@@ -88,7 +97,9 @@ def test_the_level_fits_where_the_bad_rate_is_surely_within_a_fifth(bads: int, m
 def test_the_conversion_is_told_with_its_bounds() -> None:
     checks = put_checks(measured(Interval(0.02, 0.01, 0.03), bads=1000, mean_pd=0.1), CONVERSION)
     assert (checks[0].verdict, checks[0].threshold) == ("pass", "at most 1e-06, no decision changed")
+    assert "2 ties with a cut-off" in checks[0].value
     described = describe_conversion(CONVERSION)
+    assert described.groups[0].ties == 2
     assert described.groups[0].probability == pytest.approx(2e-7)
     assert described.groups[0].contribution == pytest.approx(3e-6)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from personal_loans import TOML, Row
 
 from flows.training.data import DatasetSpec, Loans, TableFile, as_of, hindsight, load_loans
+from flows.training.data.labels import OutcomesUnknown, last_outcome
 from flows.training.data.loans import loans_from
 from flows.training.data.spec import parse_spec
 
@@ -16,7 +17,14 @@ SPEC = parse_spec(TOML.read_text(encoding="utf-8"), TOML)  # a window of twelve 
 Outcome = tuple[bool | None, date | None]
 
 
+RECORDED = date(2030, 1, 1)
+# Its window closes after every day that a test asks for, and its status is unknown: it has no label of either kind.
+LAST_RECORDED = (date(2029, 6, 1), (None, RECORDED))
+
+
 def loans_of(approved: Sequence[date], outcomes: Sequence[Outcome]) -> Loans:
+    """These loans, ids from 0 on, and one that shows that outcomes are recorded up to `RECORDED`."""
+    approved, outcomes = [*approved, LAST_RECORDED[0]], [*outcomes, LAST_RECORDED[1]]
     frame = pl.DataFrame(
         {
             "id": range(len(approved)),
@@ -44,6 +52,16 @@ def test_a_loan_has_a_label_from_the_day_its_window_closes() -> None:
     loans = loans_of([date(2019, 3, 10)], [(False, None)])
     assert as_of(loans, date(2020, 3, 9)).is_empty()
     assert labels(as_of(loans, date(2020, 3, 10))) == {0: 0}
+
+
+def test_a_day_after_the_last_recorded_outcome_is_refused() -> None:
+    loans = loans_of([date(2019, 3, 10)], [(False, None)])
+    assert last_outcome(loans) == RECORDED
+    with pytest.raises(OutcomesUnknown, match="recorded up to 2030-01-01"):
+        as_of(loans, RECORDED + timedelta(days=1))
+    undated = replace(loans, frame=loans.frame.with_columns(defaulted_on=pl.lit(None, pl.Date)))
+    with pytest.raises(OutcomesUnknown, match="no default is dated"):
+        as_of(undated, date(2020, 3, 10))
 
 
 def test_a_default_counts_up_to_the_last_day_of_the_window() -> None:

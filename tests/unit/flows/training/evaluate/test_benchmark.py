@@ -44,6 +44,8 @@ class Quiet:
 
     def finish(self, stage: str, seconds: float) -> None: ...
 
+    def fail(self) -> None: ...
+
 
 def six_vintages() -> Loans:
     sample = loans(11, ROWS)

@@ -44,6 +44,21 @@ def test_recalibration_is_the_unpenalised_logistic_regression():
     assert recalibration.intercept == pytest.approx(line.intercept_[0], rel=1e-4)
 
 
+def test_understated_probabilities_have_a_shift_above_zero_whatever_the_joint_intercept_says():
+    y, p = simulated()
+    understated = expit(2 * logit(p) - 0.5)
+    metrics = measure(y, understated)
+    assert metrics.recalibration is not None
+    assert metrics.recalibration.slope == pytest.approx(0.5, abs=0.03)
+    assert metrics.level_shift > 0.5
+    assert expit(logit(understated) + metrics.level_shift).mean() == pytest.approx(metrics.bad_rate, abs=1e-6)
+
+
+def test_calibrated_probabilities_need_no_shift_and_one_score_for_all_has_one_too():
+    assert measure(*simulated()).level_shift == pytest.approx(0, abs=0.05)
+    assert measure([0, 0, 0, 1], [0.5] * 4).level_shift == pytest.approx(logit(0.25))
+
+
 def test_a_handful_of_rows_has_a_recalibration_too():
     # The likelihood is flat here: goods and bads share their scores.
     recalibration = measure([0, 0, 0, 0, 1, 1], [0.5, 0.5, 0.53125, 0.25, 0.25, 0.53125]).recalibration

@@ -5,14 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.training.evaluate.decision import Decision
 from flows.training.evaluate.outcomes import NotMeasurable
 from flows.training.evaluate.stability import (
-    count_categories,
     count_numbers,
     population_stability_index,
     quantile_edges,
-    swap_set,
 )
 
 counts = st.lists(st.integers(0, 10_000), min_size=3, max_size=3).filter(lambda bins: sum(bins) > 0)
@@ -51,31 +48,6 @@ def test_a_number_of_few_values_has_fewer_edges():
     assert quantile_edges([0.0] * 90 + [1.0] * 10).tolist() == [0.0]
 
 
-def test_categories_are_counted_by_index():
-    assert count_categories(np.array([0, 2, 2]), 4).tolist() == [1, 0, 2, 0]
-
-
-def test_the_swap_set_tells_who_is_let_in_and_who_is_turned_away():
-    before = np.array([Decision.APPROVE, Decision.APPROVE, Decision.DECLINE, Decision.DECLINE], np.int8)
-    after = np.array([Decision.APPROVE, Decision.DECLINE, Decision.APPROVE, Decision.APPROVE], np.int8)
-    cells = {
-        (cell.before, cell.after): cell for cell in swap_set(before, after, [0, 1, 0, 1], [1.0, 20.0, 300.0, 4000.0])
-    }
-    let_in = cells[Decision.DECLINE, Decision.APPROVE]
-    assert (let_in.rows, let_in.bad_rate, let_in.expected_loss) == (2, 0.5, 4300.0)
-    turned_away = cells[Decision.APPROVE, Decision.DECLINE]
-    assert (turned_away.rows, turned_away.bad_rate, turned_away.expected_loss) == (1, 1.0, 20.0)
-    assert cells[Decision.REFER, Decision.REFER].bad_rate is None
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1)), max_size=40))
-def test_the_swap_set_holds_every_row_once(rows: list[tuple[int, int, int]]):
-    before, after, y = (np.array([row[i] for row in rows], np.int8) for i in range(3))
-    cells = swap_set(before, after, y, np.ones(len(rows)))
-    assert sum(cell.rows for cell in cells) == len(rows)
-    assert sum(cell.expected_loss for cell in cells) == len(rows)
-
-
 def test_bad_input_is_refused_by_name():
     with pytest.raises(NotMeasurable, match="current: must have the bins"):
         population_stability_index([1, 2], [1, 2, 3])
@@ -85,7 +57,3 @@ def test_bad_input_is_refused_by_name():
         population_stability_index([1, 2], [3, -1])
     with pytest.raises(NotMeasurable, match="values: all are missing"):
         quantile_edges([np.nan])
-    with pytest.raises(NotMeasurable, match="categories: indices must lie within 0 and 3"):
-        count_categories(np.array([4]), 4)
-    with pytest.raises(NotMeasurable, match="all arrays need one length"):
-        swap_set(np.zeros(2, np.int8), np.zeros(3, np.int8), [0, 1], [1.0, 1.0])
