@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -21,6 +23,7 @@ from contract_repository import (
 from credence.inference import grpc_service_pb2 as inference_pb
 from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plain_repository import dot_product_graph, write_plain
 from scorecard_repository import APPROVED, probability, score_graph, scorecard_files, write_scorecard
 from server_process import RunningServer, plain_lines, run_to_end, serving, wait_until
@@ -190,7 +193,7 @@ def test_sigterm_lets_calls_in_flight_finish_and_ends_with_0(
     assert [line["event"] for line in server.log()][-2:] == ["draining", "stopped"]
 
 
-def test_a_draining_server_refuses_new_requests_of_a_stream_and_says_so(
+def test_a_draining_server_answers_what_a_stream_has_sent_and_ends_it_with_its_reason(
     repository: Path, tmp_path: Path, data_plane: tuple[str, ...]
 ):
     async def drain_beside_a_stream(server: RunningServer) -> None:
@@ -200,19 +203,25 @@ def test_a_draining_server_refuses_new_requests_of_a_stream_and_says_so(
             await asyncio.sleep(0.02)
             server.terminate()
             assert (await stream.read()).WhichOneof("outcome") == "response"
-            await stream.write(stream_request(APPROVED, model=SCORECARD, request_id="after"))
-            refused = await stream.read()
-            assert refused.request_id in {"", "after"}
-            assert refused.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
-            await stream.done_writing()
-            assert await stream.read() is grpc.aio.EOF
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await stream.read()
+            assert seen(ended.value).reason == "DRAINING"
 
     with serving(repository, tmp_path / "stderr", *data_plane) as server:
         asyncio.run(drain_beside_a_stream(server))
         assert server.wait() == 0
 
 
-def test_a_drain_ends_though_a_caller_keeps_its_stream_open(
+async def _ended_with(call: Any) -> grpc.StatusCode:
+    """The status of a stream, what still comes on it read away."""
+    with suppress(grpc.aio.AioRpcError):
+        while await call.read():
+            pass
+    code: grpc.StatusCode = await call.code()
+    return code
+
+
+def test_an_idle_stream_and_a_health_watch_do_not_hold_up_a_drain(
     repository: Path, tmp_path: Path, data_plane: tuple[str, ...]
 ):
     async def hold(server: RunningServer) -> None:
@@ -220,12 +229,14 @@ def test_a_drain_ends_though_a_caller_keeps_its_stream_open(
             stream = CreditScoringStub(channel).ScoreStream(timeout=TIMEOUT_S)
             await stream.write(stream_request(APPROVED, model=SCORECARD))
             assert (await stream.read()).response.results
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
             server.terminate()
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stream.read()
-            assert seen(caught.value).code in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
+            for held in (stream, watch):
+                assert await _ended_with(held) is grpc.StatusCode.UNAVAILABLE
 
-    with serving(repository, tmp_path / "stderr", "--drain-s", "1", *data_plane) as server:
+    # Far longer than the process is waited for: nothing that is idle may use it up.
+    with serving(repository, tmp_path / "stderr", "--drain-s", "600", *data_plane) as server:
         asyncio.run(hold(server))
         assert server.wait() == 0
     assert plain_lines((tmp_path / "stderr").read_text()) == []

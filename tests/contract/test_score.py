@@ -35,7 +35,7 @@ def random_applications(count: int, seed: int) -> list[dict[str, Any]]:
     choices = {
         "years": (None, 0.5, 3.0, 40.0),
         "state": (None, "", "CA", "NY", "Zürich"),
-        "purpose": (None, "tools", "Spekulation äöü", "🏦", "x" * 1000),
+        "purpose": (None, "tools", "Spekulation äöü", "🏦", "x" * 256),
         "franchise": (None, True, False),
         "zip": (None, "", "00001", 99_999, "2139"),
     }
