@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
-
-import grpc
 
 _POLL_S = 0.005
 _START_S = 60.0
@@ -29,7 +28,7 @@ class DidNotStart(Exception):
 def server_process(
     module: str, arguments: Sequence[str], port: int, core: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs `python -m module arguments` until the block ends; enters it once the port accepts gRPC connections.
+    """Runs `python -m module arguments` until the block ends; enters it once the port accepts connections.
 
     Raises:
         DidNotStart: it ended, or did not listen within a minute.
@@ -65,14 +64,13 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 def _wait(process: subprocess.Popen[bytes], port: int) -> str:
     """Why it does not listen; empty once it does."""
     until = time.monotonic() + _START_S
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        ready = grpc.channel_ready_future(channel)
-        while time.monotonic() < until:
-            if process.poll() is not None:
-                return f"ended with {process.returncode} before it listened on {port}"
-            if ready.done():
-                return ""
-            time.sleep(_POLL_S)
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            return f"ended with {process.returncode} before it listened on {port}"
+        # Not a gRPC channel: after a first refusal it waits a second before it tries again.
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=_START_S):
+            return ""
+        time.sleep(_POLL_S)
     return f"did not listen on {port} within {_START_S:.0f} s"
 
 
