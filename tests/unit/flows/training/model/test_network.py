@@ -177,15 +177,6 @@ def test_an_infinite_learning_rate_is_told_as_divergence_with_its_place():
         fit(loans(1, 300), loans(2, 300), seeds=(7,), recipe=replace(QUICK, learning_rate=1e30, warm_up_steps=1))
 
 
-def test_a_member_stops_when_its_patience_ends():
-    """Calibration rows whose outcomes are turned round get worse from the first epochs on."""
-    turned = loans(2)
-    _, told = fit(loans(1), replace(turned, labels=1 - turned.labels), recipe=replace(QUICK, epochs=12, patience=2))
-    assert len(told) < 12
-    best = max(told, key=lambda p: p.gini).epoch
-    assert told[-1].epoch == best + 2
-
-
 def test_the_learning_rate_rises_over_the_warm_up_and_falls_to_nothing():
     factors = [learning_rate_factor(step, 100, 10) for step in range(101)]
     assert factors[0] == pytest.approx(0.1)

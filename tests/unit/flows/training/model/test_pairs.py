@@ -31,7 +31,8 @@ def test_a_pair_tells_what_neither_category_tells_alone():
     sample = loans(1)
     frame = sample.frame.with_columns(young=pl.Series(np.arange(len(sample)) % 2 == 0))
     bad = (frame["region"] == "north") == frame["young"]
-    fitted, _ = fit(replace(sample, frame=frame, labels=bad.to_numpy().astype(np.int8)), sample)
+    planted = replace(sample, frame=frame, labels=bad.to_numpy().astype(np.int8))
+    fitted, _ = fit(planted, planted)
     columns = fitted.inputs.columns.numbers
     flat = fitted.inputs.encode(frame).numbers
     pair = flat[:, columns.index("region_youth_log_odds")]
