@@ -50,13 +50,13 @@ class WireServer:
     ) -> None:
         self._address = address
         self._calls = calls
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
+        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_options(limits))
         self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
         foreign = ForeignServices(self._server, calls.leaving)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, foreign)
         names = (*_SERVICES, _HEALTH, reflection.SERVICE_NAME)
-        reflector = reflection.aio.ReflectionServicer(service_names=names)  # type: ignore[attr-defined]  # the stubs lack it
+        reflector = reflection.aio.ReflectionServicer(service_names=names)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, foreign)
 
     async def start(self) -> int:
