@@ -13,25 +13,28 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
-SOURCES = ("credence/v1/credit_scoring.proto", "credence/inference/grpc_service.proto")
+MESSAGES = ("credence/inference/model_config.proto",)
+SERVICES = ("credence/v1/credit_scoring.proto", "credence/inference/grpc_service.proto")
 
 
 def generate(output: Path) -> None:
-    """Writes `*_pb2.py`, `*_pb2.pyi`, `*_pb2_grpc.py` and `*_pb2_grpc.pyi` under `output`, by the sources' paths."""
+    """Writes `*_pb2.py` and `*_pb2.pyi` under `output`, by the sources' paths; for services `*_pb2_grpc.py` and `.pyi` too."""
     plugin = Path(sys.executable).with_name("protoc-gen-mypy_grpc")
-    arguments = [
-        "protoc",
+    _protoc(*_outputs(output, "python", "pyi"), *MESSAGES)
+    _protoc(
         f"--plugin=protoc-gen-mypy_grpc={plugin}",
-        f"--proto_path={ROOT}",
-        f"--proto_path={ROOT / 'vendor'}",
-        f"--proto_path={files('grpc_tools') / '_proto'}",
-        f"--python_out={output}",
-        f"--pyi_out={output}",
-        f"--grpc_python_out={output}",
-        f"--mypy_grpc_out={output}",
-        *SOURCES,
-    ]
-    if protoc.main(arguments) != 0:
+        *_outputs(output, "python", "pyi", "grpc_python", "mypy_grpc"),
+        *SERVICES,
+    )
+
+
+def _outputs(output: Path, *kinds: str) -> list[str]:
+    return [f"--{kind}_out={output}" for kind in kinds]
+
+
+def _protoc(*arguments: str) -> None:
+    roots = (ROOT, ROOT / "vendor", files("grpc_tools") / "_proto")
+    if protoc.main(["protoc", *(f"--proto_path={root}" for root in roots), *arguments]) != 0:
         raise SystemExit("protoc failed: see its messages above")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,13 @@ def breaks(proto: Path, image: Path) -> str:
     return buf("breaking", image, "--against", PROTO / "contract.json", cwd=proto).stdout
 
 
+def described(*modules: str) -> dict[str, dict[str, Any]]:
+    script = Path(__file__).with_name("described_contract.py")
+    ended = subprocess.run([sys.executable, script, *modules], capture_output=True, text=True, check=True)
+    found: dict[str, dict[str, Any]] = json.loads(ended.stdout)
+    return found
+
+
 @pytest.fixture
 def copied_proto(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROTO, tmp_path / "proto", ignore=shutil.ignore_patterns("*.py*", "__pycache__")))
@@ -41,7 +50,7 @@ def test_the_committed_stubs_are_those_of_the_proto_files(tmp_path: Path):
     path = os.pathsep.join([str(BUF.parent), os.environ["PATH"]])
     subprocess.run([sys.executable, PROTO / "generate.py", tmp_path], check=True, env={**os.environ, "PATH": path})
     fresh, committed = stubs(tmp_path), stubs(PROTO / "credence")
-    assert len(fresh) == 8
+    assert len(fresh) == 10
     assert {f"credence/{name}": text for name, text in committed.items()} == fresh
 
 
@@ -76,3 +85,15 @@ def test_an_addition_is_no_break(copied_proto: Path, tmp_path: Path):
     field = "  uint32 max_applications = 12;\n"
     changed.write_text(changed.read_text().replace(field, f"{field}  string added = 13;\n"))
     assert breaks(copied_proto, tmp_path / "image.json") == ""
+
+
+def test_every_number_of_the_inference_protocol_is_that_of_tritons_own_client():
+    ours = described("credence.inference.grpc_service_pb2", "credence.inference.model_config_pb2")
+    theirs = described("tritonclient.grpc.service_pb2", "tritonclient.grpc.model_config_pb2")
+    assert "inference.GRPCInferenceService" in ours
+    for name, members in ours.items():
+        assert members.items() <= theirs[name].items(), name
+
+
+def test_all_of_tritons_model_configuration_is_known():
+    assert described("credence.inference.model_config_pb2") == described("tritonclient.grpc.model_config_pb2")
