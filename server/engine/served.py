@@ -14,6 +14,7 @@ from server.models.loader import LoadedModel, Scorecard
 from server.models.manifest import ReasonGroup
 from server.observe.histogram import Distribution
 from server.observe.metrics import Metrics
+from server.observe.statistics import Statistics
 from server.runtime.session import Session
 from server.scheduling.queue import BatchQueue, Limits
 
@@ -70,7 +71,12 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
 
     def queue(session: Session, name: str, limits: Limits) -> BatchQueue:
         return BatchQueue(
-            session, limits, metrics.queue(model.name, model.version, name), time.monotonic, _log_failure(model, name)
+            session,
+            limits,
+            metrics.queue(model.name, model.version, name),
+            Statistics(_now_ms),
+            time.monotonic,
+            _log_failure(model, name),
         )
 
     explainer = None
@@ -84,6 +90,10 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
         explainer,
         metrics.request_rows.labels(model.name),
     )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _log_failure(model: LoadedModel, queue: str) -> Callable[[str], None]:

@@ -6,12 +6,14 @@ neighbour's rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
+from server.observe.statistics import Phases
 from server.runtime.session import Session
 from server.tensors import Array
 
@@ -38,28 +40,49 @@ class Failed:
     cause: str
 
 
-def compute(session: Session, batch: Sequence[Work]) -> list[list[Array] | Failed]:
-    """Runs the batch and gives each entry its outputs, in the order of the entries."""
+Outcome = list[Array] | Failed
+
+
+class Run(NamedTuple):
+    """One run of the model: what it gave each of its entries, in their order; when it began, on the clock; what it took."""
+
+    outcomes: Sequence[Outcome]
+    started: float
+    phases: Phases
+
+    @property
+    def failed(self) -> bool:
+        """A run fails as a whole; one that stays in the result was of a single entry."""
+        return isinstance(self.outcomes[0], Failed)
+
+
+def compute(session: Session, batch: Sequence[Work], clock: Callable[[], float]) -> list[Run]:
+    """Runs the batch: one run, or where it fails as many as it takes; together they have every entry, in order."""
+    started = clock()
     try:
-        return _compute_together(session, batch)
+        return [_compute_together(session, batch, started, clock)]
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises is this model's failure
         if len(batch) == 1:
-            return [Failed(f"{type(error).__name__}: {error}")]
+            return [Run([Failed(f"{type(error).__name__}: {error}")], started, Phases(0, clock() - started, 0))]
     middle = len(batch) // 2
-    return compute(session, batch[:middle]) + compute(session, batch[middle:])
+    return compute(session, batch[:middle], clock) + compute(session, batch[middle:], clock)
 
 
-def _compute_together(session: Session, batch: Sequence[Work]) -> list[list[Array] | Failed]:
+def _compute_together(session: Session, batch: Sequence[Work], started: float, clock: Callable[[], float]) -> Run:
     first = batch[0]
-    if len(batch) == 1:
-        results = session.run(first.feeds, first.outputs)
-        if first.batched:
-            _check_rows(results, first.outputs, first.rows)
-        return [results]
-    feeds = {name: np.concatenate([work.feeds[name] for work in batch]) for name in first.feeds}
+    alone = len(batch) == 1
+    feeds = first.feeds if alone else {name: np.concatenate([w.feeds[name] for w in batch]) for name in first.feeds}
+    joined = clock()
     results = session.run(feeds, first.outputs)
-    ends = list(accumulate(work.rows for work in batch))
-    _check_rows(results, first.outputs, ends[-1])
+    ran = clock()
+    if first.batched:
+        _check_rows(results, first.outputs, sum(work.rows for work in batch))
+    outcomes = [results] if alone else _cut(results, batch)
+    return Run(outcomes, started, Phases(joined - started, ran - joined, clock() - ran))
+
+
+def _cut(results: Sequence[Array], batch: Sequence[Work]) -> list[list[Array]]:
+    ends = accumulate(work.rows for work in batch)
     return [[result[end - work.rows : end] for result in results] for work, end in zip(batch, ends, strict=True)]
 
 

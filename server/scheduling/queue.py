@@ -16,11 +16,13 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from server.errors import ModelFailed, PredictedLate, QueueFull
 from server.observe.metrics import QueueMetrics
+from server.observe.statistics import Statistics
 from server.runtime.session import Session
-from server.scheduling.batch import Failed, Work, compute
+from server.scheduling.batch import Failed, Outcome, Run, Work, compute
 from server.scheduling.policy import next_batch
 from server.scheduling.run_times import RunTimes
 from server.tensors import Array
@@ -30,7 +32,6 @@ from server.tensors import Array
 _AT_ONCE_S = 60e-6
 
 Reply = asyncio.Future[list[Array]]
-Outcome = list[Array] | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class BatchQueue:
         session: runs the batches, one at a time.
         limits: bounds.
         metrics: where the queue reports.
+        statistics: of this queue alone.
         clock: monotonic, in seconds; deadlines are on it.
         on_failure: told the cause when an entry fails, for the log.
     """
@@ -76,12 +78,14 @@ class BatchQueue:
         session: Session,
         limits: Limits,
         metrics: QueueMetrics,
+        statistics: Statistics,
         clock: Callable[[], float],
         on_failure: Callable[[str], None],
     ) -> None:
         self._session = session
         self._limits = limits
         self._metrics = metrics
+        self.statistics = statistics
         self._clock = clock
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -108,8 +112,10 @@ class BatchQueue:
         """
         now = self._clock()
         if deadline <= now:
+            self.statistics.failed(0)
             raise PredictedLate("the deadline had passed when the request was read")
         if self._full(work.rows):
+            self.statistics.failed(0)
             raise QueueFull(
                 f"{self._rows} rows wait already, the limit is {self._limits.max_queue_rows}", retry_after_s=0.1
             )
@@ -142,9 +148,13 @@ class BatchQueue:
         return bool(self._waiting) and self._rows + rows > self._limits.max_queue_rows
 
     def _sweep(self) -> None:
-        staying = deque(entry for entry in self._waiting if not entry.abandoned)
-        for _ in range(len(self._waiting) - len(staying)):
-            self._metrics.dropped()
+        now = self._clock()
+        staying: deque[_Entry] = deque()
+        for entry in self._waiting:
+            if entry.abandoned:
+                self._drop(entry, now)
+            else:
+                staying.append(entry)
         self._waiting = staying
         self._rows = sum(entry.rows for entry in staying)
 
@@ -172,40 +182,57 @@ class BatchQueue:
             self._rows -= self._waiting.popleft().rows
         for entry in plan.late:
             entry.reply.set_exception(PredictedLate("the deadline passed while the request waited"))
-        for _ in range(len(plan.late) + len(plan.abandoned)):
-            self._metrics.dropped()
+        for entry in (*plan.late, *plan.abandoned):
+            self._drop(entry, now)
         for entry in plan.batch:
             self._metrics.waited(now - entry.submitted)
         self._metrics.waiting(self._rows)
         return plan.batch
 
-    def _run(self, batch: list[_Entry]) -> tuple[list[Outcome], float]:
-        started = self._clock()
-        outcomes = compute(self._session, [entry.work for entry in batch])
-        return outcomes, self._clock() - started
+    def _drop(self, entry: _Entry, now: float) -> None:
+        self._metrics.dropped()
+        self.statistics.failed(now - entry.submitted)
 
-    def _finish_thread(self, batch: list[_Entry], done: Future[tuple[list[Outcome], float]]) -> None:
+    def _run(self, batch: list[_Entry]) -> tuple[list[Run], float]:
+        started = self._clock()
+        runs = compute(self._session, [entry.work for entry in batch], self._clock)
+        return runs, self._clock() - started
+
+    def _finish_thread(self, batch: list[_Entry], done: Future[tuple[list[Run], float]]) -> None:
         self._finish(batch, *done.result())
 
-    def _finish(self, batch: list[_Entry], outcomes: list[Outcome], seconds: float) -> None:
+    def _finish(self, batch: list[_Entry], runs: list[Run], seconds: float) -> None:
         rows = sum(entry.rows for entry in batch)
-        if not any(isinstance(outcome, Failed) for outcome in outcomes):
+        if not any(run.failed for run in runs):
             self._run_times.observe(sum(entry.work.elements for entry in batch), seconds)
         self._metrics.computed(rows, seconds)
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            self._reply(entry, outcome)
+        entries = iter(batch)
+        for run in runs:
+            self._reply(run, list(islice(entries, len(run.outcomes))))
         if self._waiting:
             self._loop.call_soon(self._turn)
         else:
             self._rest()
 
-    def _reply(self, entry: _Entry, outcome: Outcome) -> None:
-        if isinstance(outcome, Failed):
-            self._metrics.failed()
-            self._on_failure(outcome.cause)
-        if entry.reply.done():
-            return
-        if isinstance(outcome, Failed):
-            entry.reply.set_exception(ModelFailed("the model failed on these rows", cause=outcome.cause))
-        else:
-            entry.reply.set_result(outcome)
+    def _reply(self, run: Run, entries: list[_Entry]) -> None:
+        now = self._clock()
+        if not run.failed:
+            self.statistics.ran(sum(entry.rows for entry in entries), run.phases)
+        for entry, outcome in zip(entries, run.outcomes, strict=True):
+            total_s = now - entry.submitted
+            if isinstance(outcome, Failed):
+                self._metrics.failed()
+                self._on_failure(outcome.cause)
+            if isinstance(outcome, Failed) or entry.abandoned:
+                self.statistics.failed(total_s)
+            else:
+                self.statistics.answered(entry.rows, total_s, run.started - entry.submitted, run.phases)
+            if not entry.abandoned:
+                _answer(entry.reply, outcome)
+
+
+def _answer(reply: Reply, outcome: Outcome) -> None:
+    if isinstance(outcome, Failed):
+        reply.set_exception(ModelFailed("the model failed on these rows", cause=outcome.cause))
+    else:
+        reply.set_result(outcome)

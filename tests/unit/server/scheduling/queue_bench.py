@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from builders import Doubler, doubling, sample
 
 from server.observe.metrics import Metrics
+from server.observe.statistics import Statistics
 from server.scheduling.queue import BatchQueue, Limits, Reply
 
 MAX_BATCH_ROWS = 6
@@ -40,6 +41,7 @@ class Bench:
     extra_rows: int = 0
     clock: Clock = field(default_factory=Clock)
     metrics: Metrics = field(default_factory=Metrics)
+    statistics: Statistics = field(default_factory=lambda: Statistics(lambda: 7))
     failures: list[str] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
 
@@ -47,7 +49,12 @@ class Bench:
         self.session = Doubler(self._run, self.extra_rows)
         limits = Limits(MAX_BATCH_ROWS, MAX_QUEUE_ROWS, self.inline_below_s)
         self.queue = BatchQueue(
-            self.session, limits, self.metrics.queue("m", "1", "q"), self.clock, self.failures.append
+            self.session,
+            limits,
+            self.metrics.queue("m", "1", "q"),
+            self.statistics,
+            self.clock,
+            self.failures.append,
         )
 
     def _run(self, rows: int) -> None:
