@@ -17,7 +17,7 @@ from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
 from server.engine.served import QueueSettings, serve_model
 from server.models.catalogue import Catalogue, load_catalogue
-from server.models.repository import DirectoryRepository
+from server.models.directory import DirectoryRepository
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits

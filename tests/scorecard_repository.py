@@ -15,6 +15,7 @@ from pathlib import Path
 
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
+from server.models.directory import DirectoryRepository
 from server.models.features import Application, Value
 from server.models.golden import GoldenRows
 from server.models.manifest import (
@@ -30,7 +31,7 @@ from server.models.manifest import (
     Scaling,
     Training,
 )
-from server.models.repository import AliasChange, DirectoryRepository
+from server.models.repository import AliasChange
 
 FEATURES = (
     Feature(name="amount", type="number", description="loan", unit="USD", required=True, minimum=0, maximum=1_000_000),

@@ -44,9 +44,10 @@ from flows.training.progress import ConsoleProgress, Stages
 from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
 from flows.training.train import Surroundings, train
+from server.models.directory import DirectoryRepository
 from server.models.loader import CannotServe
 from server.models.manifest import InvalidManifest, Scaling
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import RepositoryError
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import CannotLoad
 

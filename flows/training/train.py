@@ -27,7 +27,7 @@ from flows.training.model.woe import fit_woe
 from flows.training.plan import Plan, periods
 from flows.training.progress import Stages
 from flows.training.samples import Samples, take_samples
-from server.models.repository import DirectoryRepository
+from server.models.repository import Repository
 from server.runtime.session import Backend
 
 
@@ -46,7 +46,7 @@ class Surroundings:
     """
 
     fit_network: FitNetwork
-    repository: DirectoryRepository
+    repository: Repository
     backend: Backend
     now: Callable[[], datetime]
     code_revision: str

@@ -15,7 +15,7 @@ import structlog
 
 from server.errors import ModelNotFound, ModelNotReady
 from server.models.loader import CannotServe, LoadedModel, load_build, load_version
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import Repository, RepositoryError
 from server.runtime.session import Backend
 
 CHAMPION = "champion"
@@ -102,7 +102,7 @@ class Catalogue:
                 model.close()
 
 
-def load_catalogue(repository: DirectoryRepository, backend: Backend) -> Catalogue:
+def load_catalogue(repository: Repository, backend: Backend) -> Catalogue:
     """Loads every model of the repository. A model that cannot be loaded is logged and listed as failed.
 
     Raises:
@@ -111,11 +111,10 @@ def load_catalogue(repository: DirectoryRepository, backend: Backend) -> Catalog
     return Catalogue({name: _load_entry(repository, name, backend) for name in repository.models()})
 
 
-def _load_entry(repository: DirectoryRepository, name: str, backend: Backend) -> ModelEntry:
+def _load_entry(repository: Repository, name: str, backend: Backend) -> ModelEntry:
     if not repository.digests(name):
         newest = repository.versions(name)[-1]
-        folder = repository.version_folder(name, newest)
-        load = partial(load_version, name, folder, newest, backend)
+        load = partial(load_version, repository, name, newest, backend)
         return _entry(name, {}, str(newest), {str(newest): load}, scorecard=False)
     try:
         aliases = repository.aliases(name)

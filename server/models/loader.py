@@ -17,7 +17,7 @@ from server.models.documents import problems
 from server.models.features import Schema
 from server.models.golden import GoldenRows
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH, InvalidManifest, Manifest
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import Repository, RepositoryError
 from server.runtime.session import Backend, CannotLoad, Session
 from server.tensors import Array, DataType
 
@@ -61,16 +61,20 @@ class LoadedModel:
             self.scorecard.explain.close()
 
 
-def load_version(name: str, folder: Path, version: int, backend: Backend) -> LoadedModel:
+def load_version(repository: Repository, name: str, version: int, backend: Backend) -> LoadedModel:
     """Loads `model.onnx` of a plain model's numbered version.
 
     Raises:
         CannotServe: there is no graph, or it does not load.
     """
+    try:
+        folder = repository.version_folder(name, version)
+    except RepositoryError as error:
+        raise CannotServe(str(error)) from None
     return LoadedModel(name, str(version), _session(folder / SCORE_GRAPH, backend), scorecard=None)
 
 
-def load_build(repository: DirectoryRepository, name: str, digest: str, backend: Backend) -> LoadedModel:
+def load_build(repository: Repository, name: str, digest: str, backend: Backend) -> LoadedModel:
     """Loads a build: files against their digests, graphs against the manifest, answers against the golden rows.
 
     Raises:

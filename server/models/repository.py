@@ -1,32 +1,29 @@
-"""A model repository in a directory: builds by digest that never change, and aliases that do.
+"""The seam to a model repository: builds by digest that never change, and aliases that do.
 
-    <root>/<model>/builds/<digest>/manifest.json, model.onnx, ...   content-addressed, written once by rename
+    <root>/<model>/builds/<digest>/manifest.json, model.onnx, ...   content-addressed, written once
     <root>/<model>/builds/<digest>/attestations/...                 about the build, not part of it
     <root>/<model>/aliases/champion.json                            changed by compare-and-swap, with its history
     <root>/<model>/1/model.onnx                                     a plain Triton model: numbered versions
 
-Writers on one machine exclude each other by a lock file; readers need no lock, every change is one rename.
+The layout is the same in a directory and in an object store, so that one can be copied to the other.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field, ValidationError
 
 from server.models.documents import Document
 from server.models.manifest import ATTESTATIONS, MANIFEST, Manifest, Name, Sha256, parse_manifest
 
+BUILDS = "builds"
+ALIASES = "aliases"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -57,49 +54,44 @@ class Alias(Document):
     def digest(self) -> str:
         return self.history[-1].digest
 
+    def to_bytes(self) -> bytes:
+        return (self.model_dump_json(indent=1) + "\n").encode()
 
-class DirectoryRepository:
-    """A model repository on a local file system.
 
-    Args:
-        root: the folder that holds one folder per model. It need not exist before the first write.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
+class Repository(Protocol):
+    """A model repository. Every method may block, and raises RepositoryError where the store cannot be read or written."""
 
     def models(self) -> list[str]:
         """Names of the models that have a build or a numbered version, sorted.
 
         Raises:
-            RepositoryError: the folder is not there.
+            RepositoryError: the repository is not there.
         """
-        if not self.root.is_dir():
-            raise RepositoryError(f"model repository {self.root}: no such directory")
-        names = (path.name for path in self.root.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
-        return sorted(name for name in names if self.digests(name) or self.versions(name))
+        ...
 
     def digests(self, model: str) -> list[str]:
         """Digests of the model's builds, sorted."""
-        return sorted(p.name for p in _folders(self._folder(model) / "builds") if _DIGEST.fullmatch(p.name))
+        ...
 
     def versions(self, model: str) -> list[int]:
         """Numbered versions of a plain model, ascending."""
-        return sorted(int(p.name) for p in _folders(self._folder(model)) if _VERSION.fullmatch(p.name))
+        ...
 
     def version_folder(self, model: str, version: int) -> Path:
-        return self._folder(model) / str(version)
+        """A local folder with the files of a numbered version; another one when they have changed in an object store.
+
+        Raises:
+            RepositoryError: there is no such version.
+        """
+        ...
 
     def build_folder(self, model: str, digest: str) -> Path:
-        """Where a build is.
+        """A local folder with the files of a build.
 
         Raises:
             RepositoryError: there is no such build.
         """
-        folder = self._build_path(model, digest)
-        if not folder.is_dir():
-            raise RepositoryError(f"model {model!r} has no build {digest}")
-        return folder
+        ...
 
     def manifest(self, model: str, digest: str) -> Manifest:
         """The manifest of a build, its digest checked.
@@ -108,23 +100,15 @@ class DirectoryRepository:
             RepositoryError: no such build, or the manifest's bytes are not those that the digest names, or not canonical.
             InvalidManifest: the bytes are not a manifest.
         """
-        document = (self.build_folder(model, digest) / MANIFEST).read_bytes()
-        if hashlib.sha256(document).hexdigest() != digest:
-            raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} was changed after the build was made")
-        manifest = parse_manifest(document)
-        if manifest.digest != digest:
-            raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} is not in its canonical form")
-        return manifest
+        ...
 
     def verify(self, model: str, digest: str) -> Manifest:
-        """Checks every file of a build against its digest and gives the manifest.
+        """Checks every file in the build's folder against its digest and gives the manifest.
 
         Raises:
             RepositoryError: naming the files that are missing, changed, or there without being listed.
         """
-        manifest = self.manifest(model, digest)
-        _verify_files(self.build_folder(model, digest), manifest)
-        return manifest
+        ...
 
     def add_build(self, manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> str:
         """Writes a build and gives its digest. A build that is there already is left as it is, attestations included.
@@ -138,50 +122,35 @@ class DirectoryRepository:
             RepositoryError: the files are not those that the manifest lists, an attestation's name leads elsewhere, or the
                 build is there already and damaged.
         """
-        _check_names(manifest, files, attestations)
-        target = self._build_path(manifest.model, manifest.digest)
-        if target.is_dir():
-            self.verify(manifest.model, manifest.digest)
-            return manifest.digest
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))
-        try:
-            _write_all(staging, {**files, MANIFEST: manifest.to_bytes()})
-            _write_all(staging / ATTESTATIONS, attestations)
-            _verify_files(staging, manifest)
-            with self._lock(manifest.model):
-                if not target.is_dir():
-                    staging.chmod(0o755)
-                    staging.rename(target)
-            _sync_folder(target.parent)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        return manifest.digest
+        ...
+
+    def attestation(self, model: str, digest: str, name: str) -> bytes | None:
+        """What lies beside a build under that name, or None.
+
+        Raises:
+            RepositoryError: there is no such build.
+        """
+        ...
+
+    def set_attestation(self, model: str, digest: str, name: str, content: bytes) -> None:
+        """Puts something beside a build, in the place of what has that name.
+
+        Raises:
+            RepositoryError: there is no such build.
+        """
+        ...
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias names and the digests they point to."""
-        paths = _children(self._folder(model) / "aliases")
-        found = (self.alias(model, p.stem) for p in paths if p.suffix == ".json" and _NAME.fullmatch(p.stem))
-        return {alias.name: alias.digest for alias in found if alias is not None}
+        ...
 
     def alias(self, model: str, name: str) -> Alias | None:
         """An alias with its history, or None if it was never set.
 
         Raises:
-            RepositoryError: the file is there and is not an alias.
+            RepositoryError: what is there is not an alias.
         """
-        path = self._alias_path(model, name)
-        try:
-            alias = Alias.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise RepositoryError(f"{path}: {error.strerror}") from None
-        except ValidationError as error:
-            raise RepositoryError(f"{path}: not an alias file: {error.errors()[0]['msg']}") from None
-        if alias.name != name:
-            raise RepositoryError(f"{path}: is the alias {alias.name!r}")
-        return alias
+        ...
 
     def set_alias(self, model: str, name: str, change: AliasChange, *, expected: str | None) -> Alias:
         """Points an alias to a build, if it still points to `expected` (None: it was never set).
@@ -190,103 +159,109 @@ class DirectoryRepository:
             AliasConflict: it points elsewhere by now.
             RepositoryError: there is no such build.
         """
-        self.build_folder(model, change.digest)
-        with self._lock(model):
-            before = self.alias(model, name)
-            current = before.digest if before else None
-            if current != expected:
-                raise AliasConflict(f"alias {name!r} of {model!r} points to {current}, not to {expected}")
-            alias = Alias(name=name, history=((*before.history, change) if before else (change,)))
-            path = self._alias_path(model, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, (alias.model_dump_json(indent=1) + "\n").encode())
-        return alias
-
-    def _folder(self, model: str) -> Path:
-        if not _NAME.fullmatch(model):
-            raise RepositoryError(
-                f"model name {model!r} is not allowed: letters, digits, '_', '-' and '.', not starting with '.'"
-            )
-        return self.root / model
-
-    def _build_path(self, model: str, digest: str) -> Path:
-        if not _DIGEST.fullmatch(digest):
-            raise RepositoryError(f"build digest {digest!r} is not 64 hexadecimal digits")
-        return self._folder(model) / "builds" / digest
-
-    def _alias_path(self, model: str, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise RepositoryError(f"alias name {name!r} is not allowed")
-        return self._folder(model) / "aliases" / f"{name}.json"
-
-    @contextmanager
-    def _lock(self, model: str) -> Iterator[None]:
-        folder = self._folder(model)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        ...
 
 
-def _children(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+def is_name(text: str) -> bool:
+    """Whether it may be the name of a model, an alias or an attestation: one step of a path that leads nowhere else."""
+    return _NAME.fullmatch(text) is not None
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [child for child in _children(folder) if child.is_dir()]
+def is_version(text: str) -> bool:
+    return _VERSION.fullmatch(text) is not None
 
 
-def _check_names(manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> None:
-    problems = [f"{name} is not in the manifest" for name in sorted(files.keys() - manifest.files.keys())]
-    problems += [f"attestation name {name!r} is not allowed" for name in attestations if not _NAME.fullmatch(name)]
-    if problems:
-        raise RepositoryError(f"build {manifest.digest} of {manifest.model!r}: {'; '.join(problems)}")
+def is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None
 
 
-def _verify_files(folder: Path, manifest: Manifest) -> None:
-    present = {p.name for p in folder.iterdir()} - {MANIFEST, ATTESTATIONS}
-    problems = [f"{name} is not in the manifest" for name in sorted(present - manifest.files.keys())]
-    for name, entry in sorted(manifest.files.items()):
-        if name not in present:
-            problems.append(f"{name} is missing")
-        elif (size := (folder / name).stat().st_size) != entry.size:
-            problems.append(f"{name} has {size} bytes, the manifest says {entry.size}")
-        elif _sha256(folder / name) != entry.sha256:
-            problems.append(f"{name} was changed: its sha256 is not the manifest's")
-    if problems:
-        raise RepositoryError(f"build {manifest.digest} of {manifest.model!r}: {'; '.join(problems)}")
+def model_path(model: str) -> str:
+    """The path of a model under the root, as every path here: relative, with slashes.
+
+    Raises:
+        RepositoryError: the name is not allowed.
+    """
+    if not is_name(model):
+        raise RepositoryError(
+            f"model name {model!r} is not allowed: letters, digits, '_', '-' and '.', not starting with '.'"
+        )
+    return model
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def build_path(model: str, digest: str) -> str:
+    """The path of a build.
+
+    Raises:
+        RepositoryError: the model's name is not allowed, or that is no digest.
+    """
+    if not is_digest(digest):
+        raise RepositoryError(f"build digest {digest!r} is not 64 hexadecimal digits")
+    return f"{model_path(model)}/{BUILDS}/{digest}"
 
 
-def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.mkdir(exist_ok=True)
-    for name, content in files.items():
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+def alias_path(model: str, name: str) -> str:
+    """The path of an alias.
+
+    Raises:
+        RepositoryError: a name is not allowed.
+    """
+    if not is_name(name):
+        raise RepositoryError(f"alias name {name!r} is not allowed")
+    return f"{model_path(model)}/{ALIASES}/{name}.json"
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def attestation_path(model: str, digest: str, name: str) -> str:
+    """The path of an attestation.
+
+    Raises:
+        RepositoryError: a name is not allowed, or that is no digest.
+    """
+    if not is_name(name):
+        raise RepositoryError(f"attestation name {name!r} is not allowed")
+    return f"{build_path(model, digest)}/{ATTESTATIONS}/{name}"
+
+
+def no_build(model: str, digest: str) -> RepositoryError:
+    return RepositoryError(f"model {model!r} has no build {digest}")
+
+
+def checked_manifest(model: str, digest: str, document: bytes) -> Manifest:
+    """The manifest from the bytes that lie under a digest.
+
+    Raises:
+        RepositoryError: the bytes are not those that the digest names, or not canonical.
+        InvalidManifest: they are not a manifest.
+    """
+    if hashlib.sha256(document).hexdigest() != digest:
+        raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} was changed after the build was made")
+    manifest = parse_manifest(document)
+    if manifest.digest != digest:
+        raise RepositoryError(f"model {model!r} build {digest}: {MANIFEST} is not in its canonical form")
+    return manifest
+
+
+def parse_alias(document: bytes, name: str, where: str) -> Alias:
+    """The alias from the bytes of its file.
+
+    Raises:
+        RepositoryError: they are not an alias, or another one.
+    """
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        alias = Alias.model_validate_json(document)
+    except ValidationError as error:
+        raise RepositoryError(f"{where}: not an alias file: {error.errors()[0]['msg']}") from None
+    if alias.name != name:
+        raise RepositoryError(f"{where}: is the alias {alias.name!r}")
+    return alias
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def moved_alias(model: str, name: str, before: Alias | None, change: AliasChange, expected: str | None) -> Alias:
+    """The alias after a change.
+
+    Raises:
+        AliasConflict: it does not point to what was expected.
+    """
+    current = before.digest if before else None
+    if current != expected:
+        raise AliasConflict(f"alias {name!r} of {model!r} points to {current}, not to {expected}")
+    return Alias(name=name, history=((*before.history, change) if before else (change,)))

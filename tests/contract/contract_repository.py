@@ -22,8 +22,8 @@ from scorecard_repository import (
     write_scorecard,
 )
 
+from server.models.directory import DirectoryRepository
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH
-from server.models.repository import DirectoryRepository
 from server.tensors import DataType
 
 SCORECARD = "tiny"

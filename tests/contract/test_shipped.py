@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from server_process import RunningServer, serving
 
-from server.models.repository import DirectoryRepository
+from server.models.directory import DirectoryRepository
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

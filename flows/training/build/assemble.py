@@ -21,7 +21,7 @@ from server.models.manifest import (
     Training,
 )
 from server.models.reference import Reference
-from server.models.repository import AliasChange, DirectoryRepository
+from server.models.repository import AliasChange, Repository
 
 METRICS = "metrics.json"
 LINEAGE = "lineage.json"
@@ -73,7 +73,7 @@ def assemble_build(
 
 
 def register(
-    repository: DirectoryRepository,
+    repository: Repository,
     build: Build,
     attestations: Mapping[str, bytes],
     *,

@@ -18,7 +18,7 @@ from flows.training.build.graph import PROBABILITY
 from flows.training.build.reasons import CONTRIBUTIONS
 from flows.training.model.encoding import Encoder, feeds
 from server.models.loader import load_build
-from server.models.repository import DirectoryRepository
+from server.models.repository import Repository
 from server.runtime.session import Backend
 
 PROBABILITY_BOUND = 1e-6
@@ -42,7 +42,7 @@ class Recheck:
 
 
 def recheck_build(
-    repository: DirectoryRepository, model: str, digest: str, backend: Backend, *, generated: int, seed: int
+    repository: Repository, model: str, digest: str, backend: Backend, *, generated: int, seed: int
 ) -> Recheck:
     """Checks a build.
 

@@ -17,8 +17,8 @@ from flows.training.data.spec import load_spec
 from flows.training.plan import Plan
 from flows.training.progress import ConsoleProgress, Stages
 from flows.training.train import Surroundings, Trained, train
+from server.models.directory import DirectoryRepository
 from server.models.manifest import Scaling
-from server.models.repository import DirectoryRepository
 from server.runtime.onnx import OnnxBackend
 
 PLAN = Plan(

@@ -15,8 +15,9 @@ from flows.training.data.loans import Loans, loans_from
 from flows.training.model.fitted import Diverged
 from flows.training.samples import NoSample
 from flows.training.train import Trained
+from server.models.directory import DirectoryRepository
 from server.models.loader import load_build
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import RepositoryError
 from server.runtime.onnx import OnnxBackend
 
 pytestmark = pytest.mark.real

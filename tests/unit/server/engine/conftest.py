@@ -12,8 +12,8 @@ from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
 from server.engine.served import QueueSettings, ServedModel, serve_model
 from server.models.catalogue import load_catalogue
+from server.models.directory import DirectoryRepository
 from server.models.loader import LoadedModel
-from server.models.repository import DirectoryRepository
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from scorecard_repository import write_scorecard
 
-from server.models.repository import DirectoryRepository
+from server.models.directory import DirectoryRepository
 
 
 @pytest.fixture

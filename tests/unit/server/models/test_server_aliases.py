@@ -4,7 +4,8 @@ import pytest
 from repository_files import change, tree
 from scorecard_repository import point_alias, write_scorecard
 
-from server.models.repository import AliasConflict, DirectoryRepository, RepositoryError
+from server.models.directory import DirectoryRepository
+from server.models.repository import AliasConflict, RepositoryError
 
 
 def test_an_alias_moves_with_its_history(repository: DirectoryRepository, digest: str) -> None:

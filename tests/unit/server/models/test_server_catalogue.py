@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from server.errors import ModelNotFound, ModelNotReady
 from server.models.catalogue import Catalogue, load_catalogue
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.directory import DirectoryRepository
+from server.models.repository import RepositoryError
 from server.runtime.onnx import OnnxBackend
 
 

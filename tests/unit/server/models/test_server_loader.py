@@ -24,8 +24,8 @@ from scorecard_repository import (
     write_scorecard,
 )
 
+from server.models.directory import DirectoryRepository
 from server.models.loader import CannotServe, load_build, load_version
-from server.models.repository import DirectoryRepository
 from server.runtime.onnx import OnnxBackend
 
 BACKEND = OnnxBackend()
@@ -255,7 +255,7 @@ def test_a_build_without_golden_rows_does_not_serve_because_nothing_proves_it(re
 def test_a_plain_version_loads_without_a_scorecard(repository: DirectoryRepository) -> None:
     write_plain(repository.root, "failing", failing_graph(), 3)
 
-    model = load_version("failing", repository.version_folder("failing", 3), 3, BACKEND)
+    model = load_version(repository, "failing", 3, BACKEND)
 
     assert (model.version, model.scorecard) == ("3", None)
     model.close()
@@ -265,7 +265,7 @@ def test_a_plain_version_without_a_graph_does_not_serve(repository: DirectoryRep
     (repository.root / "none" / "1").mkdir(parents=True)
 
     with pytest.raises(CannotServe, match=r"^model\.onnx: No such file or directory$"):
-        load_version("none", repository.version_folder("none", 1), 1, BACKEND)
+        load_version(repository, "none", 1, BACKEND)
 
 
 def test_the_digest_of_a_build_is_that_of_its_manifest_file(repository: DirectoryRepository) -> None:

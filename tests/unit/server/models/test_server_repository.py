@@ -9,8 +9,9 @@ from plain_repository import dot_product_graph, write_plain
 from repository_files import change, tree
 from scorecard_repository import scorecard_files, scorecard_manifest, write_scorecard
 
+from server.models.directory import DirectoryRepository
 from server.models.manifest import InvalidManifest
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import RepositoryError
 
 EVIL_NAMES = ["..", ".", "", "../tiny", "a/b", "/etc", "tiny\n", ".hidden", "a\0b", "ä", "-x", "x" * 129]
 NOT_DIGESTS = ["", "..", "0" * 63, "0" * 65, "A" * 64, "../" + "0" * 61, "0" * 64 + "\n"]
@@ -189,3 +190,22 @@ def test_names_that_lead_elsewhere_are_refused_everywhere(
 def test_what_is_not_a_digest_is_refused(repository: DirectoryRepository, digest: str) -> None:
     with pytest.raises(RepositoryError, match="is not 64 hexadecimal digits"):
         repository.build_folder("tiny", digest)
+
+
+def test_what_is_known_about_a_build_lies_beside_it_and_can_be_renewed(
+    repository: DirectoryRepository, digest: str
+) -> None:
+    assert repository.attestation("tiny", digest, "signature.json") is None
+    for content in (b"first", b"second"):
+        repository.set_attestation("tiny", digest, "signature.json", content)
+        assert repository.attestation("tiny", digest, "signature.json") == content
+    repository.verify("tiny", digest)
+
+    with pytest.raises(RepositoryError, match="is not allowed"):
+        repository.set_attestation("tiny", digest, "../model.onnx", b"")
+    for use in (
+        lambda: repository.attestation("tiny", "0" * 64, "signature.json"),
+        lambda: repository.set_attestation("tiny", "0" * 64, "signature.json", b""),
+    ):
+        with pytest.raises(RepositoryError, match="has no build"):
+            use()

@@ -7,7 +7,8 @@ from pathlib import Path
 from repository_files import change
 from scorecard_repository import scorecard_files, scorecard_manifest, write_scorecard
 
-from server.models.repository import AliasConflict, DirectoryRepository
+from server.models.directory import DirectoryRepository
+from server.models.repository import AliasConflict
 
 
 def move(root: Path, expected: str, target: str, start: str, results: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.training.build.assemble import Build, register
+from server.models.directory import DirectoryRepository
 from server.models.manifest import (
     SCORE_GRAPH,
     Calibration,
@@ -17,7 +18,7 @@ from server.models.manifest import (
     Scaling,
     Training,
 )
-from server.models.repository import DirectoryRepository, RepositoryError
+from server.models.repository import RepositoryError
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 

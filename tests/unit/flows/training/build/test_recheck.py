@@ -11,9 +11,9 @@ from onnx import ModelProto, numpy_helper
 
 from flows.training.build.recheck import RecheckFailed, recheck_build
 from flows.training.train import Trained
+from server.models.directory import DirectoryRepository
 from server.models.loader import CannotServe
 from server.models.manifest import EXPLAIN_GRAPH, SCORE_GRAPH, FileEntry
-from server.models.repository import DirectoryRepository
 from server.runtime.onnx import OnnxBackend
 
 pytestmark = pytest.mark.real

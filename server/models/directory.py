@@ -1,0 +1,153 @@
+"""A model repository in a directory.
+
+Writers on one machine exclude each other by a lock file; readers need no lock, every change is one rename.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from server.models.build_files import check_folder, check_names, replace_file, sync_folder, write_files
+from server.models.manifest import ATTESTATIONS, MANIFEST, Manifest
+from server.models.repository import (
+    ALIASES,
+    BUILDS,
+    Alias,
+    AliasChange,
+    RepositoryError,
+    alias_path,
+    attestation_path,
+    build_path,
+    checked_manifest,
+    is_digest,
+    is_name,
+    is_version,
+    model_path,
+    moved_alias,
+    no_build,
+    parse_alias,
+)
+
+
+class DirectoryRepository:
+    """A model repository on a local file system.
+
+    Args:
+        root: the folder that holds one folder per model. It need not exist before the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def models(self) -> list[str]:
+        if not self.root.is_dir():
+            raise RepositoryError(f"model repository {self.root}: no such directory")
+        names = (path.name for path in self.root.iterdir() if path.is_dir() and is_name(path.name))
+        return sorted(name for name in names if self.digests(name) or self.versions(name))
+
+    def digests(self, model: str) -> list[str]:
+        return sorted(p.name for p in _folders(self.root / model_path(model) / BUILDS) if is_digest(p.name))
+
+    def versions(self, model: str) -> list[int]:
+        return sorted(int(p.name) for p in _folders(self.root / model_path(model)) if is_version(p.name))
+
+    def version_folder(self, model: str, version: int) -> Path:
+        folder = self.root / model_path(model) / str(version)
+        if not folder.is_dir():
+            raise RepositoryError(f"model {model!r} has no version {version}")
+        return folder
+
+    def build_folder(self, model: str, digest: str) -> Path:
+        folder = self.root / build_path(model, digest)
+        if not folder.is_dir():
+            raise no_build(model, digest)
+        return folder
+
+    def manifest(self, model: str, digest: str) -> Manifest:
+        return checked_manifest(model, digest, (self.build_folder(model, digest) / MANIFEST).read_bytes())
+
+    def verify(self, model: str, digest: str) -> Manifest:
+        manifest = self.manifest(model, digest)
+        check_folder(manifest, self.build_folder(model, digest))
+        return manifest
+
+    def add_build(self, manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> str:
+        check_names(manifest, files, attestations)
+        target = self.root / build_path(manifest.model, manifest.digest)
+        if target.is_dir():
+            self.verify(manifest.model, manifest.digest)
+            return manifest.digest
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))
+        try:
+            write_files(staging, {**files, MANIFEST: manifest.to_bytes()})
+            write_files(staging / ATTESTATIONS, attestations)
+            check_folder(manifest, staging)
+            with self._lock(manifest.model):
+                if not target.is_dir():
+                    staging.chmod(0o755)
+                    staging.rename(target)
+            sync_folder(target.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return manifest.digest
+
+    def attestation(self, model: str, digest: str, name: str) -> bytes | None:
+        path = self.root / attestation_path(model, digest, name)
+        self.build_folder(model, digest)
+        return _content(path)
+
+    def set_attestation(self, model: str, digest: str, name: str, content: bytes) -> None:
+        path = self.root / attestation_path(model, digest, name)
+        self.build_folder(model, digest)
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, content)
+
+    def aliases(self, model: str) -> dict[str, str]:
+        paths = _children(self.root / model_path(model) / ALIASES)
+        found = (self.alias(model, p.stem) for p in paths if p.suffix == ".json" and is_name(p.stem))
+        return {alias.name: alias.digest for alias in found if alias is not None}
+
+    def alias(self, model: str, name: str) -> Alias | None:
+        path = self.root / alias_path(model, name)
+        document = _content(path)
+        return None if document is None else parse_alias(document, name, str(path))
+
+    def set_alias(self, model: str, name: str, change: AliasChange, *, expected: str | None) -> Alias:
+        path = self.root / alias_path(model, name)
+        self.build_folder(model, change.digest)
+        with self._lock(model):
+            alias = moved_alias(model, name, self.alias(model, name), change, expected)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, alias.to_bytes())
+        return alias
+
+    @contextmanager
+    def _lock(self, model: str) -> Iterator[None]:
+        folder = self.root / model_path(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [child for child in _children(folder) if child.is_dir()]
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RepositoryError(f"{path}: {error.strerror}") from None
