@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from functools import cache
+
+import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper
 
 _SIDE = 128
+_MEASURED_TURNS = 1000
 
 
-def slowed(graph: bytes, output: str, turns: int) -> bytes:
-    """The same graph, but its FP32 `output` waits for `turns` products of 128 x 128 matrices (each about 0.1 ms or more)."""
+def slowed(graph: bytes, output: str, seconds: float) -> bytes:
+    """The same graph, but its FP32 `output` waits for products of 128 x 128 matrices, for so long on this machine at rest."""
+    return _slowed(graph, output, round(seconds * _turns_a_second()))
+
+
+@cache
+def _turns_a_second() -> float:
+    """Measured, because machines differ by a factor of five, and a test that watches a call must not come too late."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("X", "Y"))
+    graph = helper.make_graph([helper.make_node("Identity", ["X"], ["Y"])], "idle", [x], [y])
+    idle = _bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(_slowed(idle, "Y", _MEASURED_TURNS), options, providers=["CPUExecutionProvider"])
+    seconds = []
+    for _ in range(4):
+        started = time.perf_counter()
+        session.run(None, {"X": np.ones(1, np.float32)})
+        seconds.append(time.perf_counter() - started)
+    return _MEASURED_TURNS / min(seconds)
+
+
+def _slowed(graph: bytes, output: str, turns: int) -> bytes:
     model = onnx.load_from_string(graph)
     before = _rename(model, output)
     nodes = [

@@ -41,7 +41,7 @@ POISON = 13.0
 IDENTITY, IDENTITY_BF16, DOT, FIXED, FAILING = "identity", "identity_bf16", "dot", "fixed", "failing"
 # The identity of the datatypes that have typed contents, and a model from FP32 to FP16, which has none.
 TYPED, HALF = "typed", "half"
-# DOT and SUM of the dot model, slow ones: a run takes some 30 ms, or some 300 ms.
+# DOT and SUM of the dot model, slow ones: a run takes some 30 ms, or half a second.
 SLOW_DOT, SLOWER_DOT = "slow-dot", "slower-dot"
 READY = (
     SCORECARD,
@@ -70,9 +70,9 @@ def write_ready(root: Path) -> None:
     write_scorecard(root, SCORECARD)
     write_scorecard(root, SCORECARD, intercept=CHALLENGER_INTERCEPT, alias="challenger")
     write_scorecard(root, SILENT, explain=False)
-    slow_reasons = {EXPLAIN_GRAPH: slowed(explain_graph(), "contributions", 3000)}
+    slow_reasons = {EXPLAIN_GRAPH: slowed(explain_graph(), "contributions", 0.3)}
     write_build(root, SLOW_REASONS, scorecard_files() | slow_reasons)
-    write_build(root, SLOW_SCORES, scorecard_files() | {SCORE_GRAPH: slowed(score_graph(), _PROBABILITY, 3000)})
+    write_build(root, SLOW_SCORES, scorecard_files() | {SCORE_GRAPH: slowed(score_graph(), _PROBABILITY, 0.2)})
     write_build(
         root, POISONED, scorecard_files() | {SCORE_GRAPH: poisoned(score_graph(), _PROBABILITY, "amount", POISON)}
     )
@@ -83,8 +83,8 @@ def write_ready(root: Path) -> None:
     write_plain(root, DOT, dot_product_graph(), 1, 3)
     write_plain(root, FIXED, fixed_shape_graph())
     write_plain(root, FAILING, failing_graph())
-    write_plain(root, SLOW_DOT, slowed(dot_product_graph(), "DOT", 300))
-    write_plain(root, SLOWER_DOT, slowed(dot_product_graph(), "DOT", 3000))
+    write_plain(root, SLOW_DOT, slowed(dot_product_graph(), "DOT", 0.03))
+    write_plain(root, SLOWER_DOT, slowed(dot_product_graph(), "DOT", 0.5))
 
 
 def write_broken(root: Path) -> None:
