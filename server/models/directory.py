@@ -6,6 +6,8 @@ Writers on one machine exclude each other by a lock file; readers need no lock, 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -61,6 +63,15 @@ class DirectoryRepository:
         if not folder.is_dir():
             raise RepositoryError(f"model {model!r} has no version {version}")
         return folder
+
+    def stamp(self, model: str, version: str) -> str:
+        if is_digest(version):
+            paths = sorted((self.root / build_path(model, version)).rglob("*"))
+        else:
+            folder = self.root / model_path(model)
+            paths = [folder / "config.pbtxt", *sorted((folder / version).rglob("*"))]
+        facts = [(str(path), stat.st_size, stat.st_mtime_ns) for path in paths if (stat := _stat(path))]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def build_folder(self, model: str, digest: str) -> Path:
         folder = self.root / build_path(model, digest)
@@ -138,6 +149,13 @@ class DirectoryRepository:
 
 def _children(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # gone since it was listed
+        return None
 
 
 def _folders(folder: Path) -> list[Path]:

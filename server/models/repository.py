@@ -85,6 +85,13 @@ class Repository(Protocol):
         """
         ...
 
+    def stamp(self, model: str, version: str) -> str:
+        """Tells the files of a build (by digest) or of a numbered version from others under that name, without reading them.
+
+        A model's own `config.pbtxt` counts to each of its numbered versions. What is not there has a stamp as well.
+        """
+        ...
+
     def build_folder(self, model: str, digest: str) -> Path:
         """A local folder with the files of a build.
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,29 @@ def test_what_is_known_about_a_build_lies_beside_it_and_can_be_renewed(
     ):
         with pytest.raises(RepositoryError, match="has no build"):
             use()
+
+
+def test_a_stamp_tells_when_files_changed_came_or_went_and_nothing_else_changes_it(
+    repository: DirectoryRepository, digest: str
+) -> None:
+    write_plain(repository.root, "dot", b"graph", 1, 2)
+    folder = repository.root / "dot"
+    seen = [repository.stamp("dot", "1")]
+    (folder / "2" / "model.onnx").write_bytes(b"another")
+    assert repository.stamp("dot", "1") == seen[0]
+    for alter in (
+        lambda: (folder / "1" / "model.onnx").write_bytes(b"longer graph"),
+        lambda: os.utime(folder / "1" / "model.onnx", ns=(0, 7)),
+        lambda: (folder / "1" / "labels.txt").write_bytes(b""),
+        lambda: (folder / "config.pbtxt").write_text("max_batch_size: 8"),
+        (folder / "1" / "model.onnx").unlink,
+        lambda: shutil.rmtree(folder / "1"),
+    ):
+        alter()
+        seen.append(repository.stamp("dot", "1"))
+    assert len(set(seen)) == len(seen)
+
+    before = repository.stamp("tiny", digest)
+    repository.set_attestation("tiny", digest, "signature", b"signed")
+    assert repository.stamp("tiny", digest) != before
+    assert repository.stamp("tiny", "0" * 64)
