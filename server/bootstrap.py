@@ -101,7 +101,7 @@ def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> 
 
 def _wire(settings: Settings, engine: Engine, calls: Calls) -> WireServer:
     services = (
-        InferenceService(engine, version("credence")),
+        InferenceService(engine, version("credence"), settings.max_stream_requests),
         CreditScoringService(engine, settings.max_stream_requests),
     )
     limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)

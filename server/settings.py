@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_explain_queue_rows: Annotated[Count, Field(description="applications that may wait for reasons")] = 4096
     max_explain_batch_rows: Annotated[Count, Field(description="applications explained in one run")] = 8
     max_concurrent_streams: Annotated[Count, Field(description="calls in flight on one connection")] = 4096
-    max_stream_requests: Annotated[Count, Field(description="requests in flight within one ScoreStream")] = 256
+    max_stream_requests: Annotated[Count, Field(description="requests in flight within one stream")] = 256
     recent_decisions: Annotated[Count, Field(description="decisions kept for Explain and for retried requests")] = (
         100_000
     )

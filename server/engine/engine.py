@@ -122,6 +122,21 @@ class Engine:
         loaded = self.catalogue.resolve(model, version)
         return self._served[loaded.name, loaded.version]
 
+    def serving(self, model: str, version: str) -> list[ServedModel]:
+        """What serves of a model, or of all if it is empty; with a version that one alone.
+
+        Raises:
+            ModelNotFound, ModelNotReady: as `served`; without a version a known model is no error.
+            InvalidRequest: a version of no model.
+        """
+        if version and not model:
+            message = f"{version[:128]!r} of no model: name one"
+            raise InvalidRequest(f"version {message}", fields=[FieldError("version", message)])
+        if version:
+            return [self.served(model, version)]
+        name = model and self.catalogue.entry(model).name
+        return [served for served in self._served.values() if name in ("", served.model.name)]
+
     def scorecard(self, model: str, version: str) -> tuple[ServedModel, Scorecard]:
         """The scorecard that answers for (model, version); an empty model is the default one.
 

@@ -55,6 +55,11 @@ class TensorInterface:
         # The first dimension of every input and output is the caller's to choose: rows that may share a run.
         self.batched = bool(session.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in specs)
 
+    @property
+    def max_rows(self) -> int:
+        """Most rows in one call; 0 where a call has no rows."""
+        return self._max_rows if self.batched else 0
+
     def to_work(self, command: InferCommand) -> tuple[Work, Hashable]:
         """Checks a request and gives the work and its group (equal groups may share a run; None never shares).
 

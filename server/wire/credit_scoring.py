@@ -8,8 +8,9 @@ from credence.v1 import credit_scoring_pb2 as pb
 from server.engine.engine import Engine
 from server.errors import FieldError, InvalidRequest
 from server.wire.calls import Calls
+from server.wire.request_stream import RequestStream
 from server.wire.score_codec import read_application, read_score, write_description, write_explanation, write_score
-from server.wire.score_stream import ScoreStream
+from server.wire.score_stream import ScoreDialect
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CreditScoring"].full_name
 # No build has as many reason groups.
@@ -29,7 +30,7 @@ class CreditScoringService:
         self._max_stream_requests = max_stream_requests
 
     def handler(self, calls: Calls) -> grpc.GenericRpcHandler:
-        stream = ScoreStream(calls, self._score, self._max_stream_requests)
+        stream = RequestStream(calls, ScoreDialect(self._score), self._max_stream_requests)
         methods = {
             "Score": calls.unary("Score", pb.ScoreRequest, self._score),
             "ScoreStream": grpc.stream_stream_rpc_method_handler(stream.handle),

@@ -1,4 +1,4 @@
-"""inference.GRPCInferenceService: the Open Inference Protocol."""
+"""inference.GRPCInferenceService: the Open Inference Protocol and Triton's extensions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from credence.inference import grpc_service_pb2 as pb
 from server.engine.engine import Engine
 from server.tensors import TensorSpec
 from server.wire.calls import Calls
+from server.wire.infer_stream import InferDialect
+from server.wire.model_config import PLATFORM, write_config
+from server.wire.model_statistics import write_statistics
+from server.wire.request_stream import RequestStream
 from server.wire.tensor_codec import read_request, write_response
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _SERVER_NAME = "credence"
-_PLATFORM = "onnxruntime_onnx"
+# Triton's names of those of its extensions that are here.
+_EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
 
 class InferenceService:
@@ -23,13 +28,16 @@ class InferenceService:
     Args:
         engine: answers.
         version: the server's own, for ServerMetadata.
+        max_stream_requests: requests in flight within one stream.
     """
 
-    def __init__(self, engine: Engine, version: str) -> None:
+    def __init__(self, engine: Engine, version: str, max_stream_requests: int) -> None:
         self._engine = engine
         self._version = version
+        self._max_stream_requests = max_stream_requests
 
     def handler(self, calls: Calls) -> grpc.GenericRpcHandler:
+        stream = RequestStream(calls, InferDialect(self._infer), self._max_stream_requests)
         methods = {
             "ServerLive": calls.unary("ServerLive", pb.ServerLiveRequest, self._live, while_draining=True),
             "ServerReady": calls.unary("ServerReady", pb.ServerReadyRequest, self._ready, while_draining=True),
@@ -37,6 +45,9 @@ class InferenceService:
             "ServerMetadata": calls.unary("ServerMetadata", pb.ServerMetadataRequest, self._server_metadata),
             "ModelMetadata": calls.unary("ModelMetadata", pb.ModelMetadataRequest, self._model_metadata),
             "ModelInfer": calls.unary("ModelInfer", pb.ModelInferRequest, self._infer),
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(stream.handle),
+            "ModelConfig": calls.unary("ModelConfig", pb.ModelConfigRequest, self._model_config),
+            "ModelStatistics": calls.unary("ModelStatistics", pb.ModelStatisticsRequest, self._model_statistics),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
@@ -50,20 +61,29 @@ class InferenceService:
         return pb.ModelReadyResponse(ready=self._engine.model_ready(request.name, request.version))
 
     async def _server_metadata(self, _request: pb.ServerMetadataRequest, _deadline: float) -> pb.ServerMetadataResponse:
-        return pb.ServerMetadataResponse(name=_SERVER_NAME, version=self._version)
+        return pb.ServerMetadataResponse(name=_SERVER_NAME, version=self._version, extensions=_EXTENSIONS)
 
     async def _model_metadata(self, request: pb.ModelMetadataRequest, _deadline: float) -> pb.ModelMetadataResponse:
         model = self._engine.served(request.name, request.version).model
         return pb.ModelMetadataResponse(
             name=model.name,
             versions=sorted(self._engine.catalogue.entry(model.name).loaded),
-            platform=_PLATFORM,
+            platform=PLATFORM,
             inputs=_tensors(model.session.inputs),
             outputs=_tensors(model.session.outputs),
         )
 
     async def _infer(self, request: pb.ModelInferRequest, deadline: float) -> pb.ModelInferResponse:
         return write_response(request, await self._engine.infer(read_request(request, deadline)))
+
+    async def _model_config(self, request: pb.ModelConfigRequest, _deadline: float) -> pb.ModelConfigResponse:
+        return pb.ModelConfigResponse(config=write_config(self._engine.served(request.name, request.version)))
+
+    async def _model_statistics(
+        self, request: pb.ModelStatisticsRequest, _deadline: float
+    ) -> pb.ModelStatisticsResponse:
+        serving = self._engine.serving(request.name, request.version)
+        return pb.ModelStatisticsResponse(model_stats=map(write_statistics, serving))
 
 
 def _tensors(specs: Sequence[TensorSpec]) -> list[pb.ModelMetadataResponse.TensorMetadata]:

@@ -31,6 +31,8 @@ UNARY_METHODS = (
     "ServerMetadata",
     "ModelMetadata",
     "ModelInfer",
+    "ModelConfig",
+    "ModelStatistics",
 )
 
 
@@ -108,6 +110,17 @@ _NAMES = (
         _NOT_FOUND,
         "MODEL_NOT_FOUND",
     ),
+    *(
+        Case(
+            f"{method}-{name!a}-{version!a}", method, request(name=name, version=version), _NOT_FOUND, "MODEL_NOT_FOUND"
+        )
+        for method, request in (
+            ("ModelConfig", inference_pb.ModelConfigRequest),
+            ("ModelStatistics", inference_pb.ModelStatisticsRequest),
+        )
+        for name, version in (("nobody", ""), (DOT, "2"), (SCORECARD, "retired"))
+    ),
+    Case("config-of-no-model", "ModelConfig", inference_pb.ModelConfigRequest(), _NOT_FOUND, "MODEL_NOT_FOUND"),
     Case("model-empty", "ModelInfer", infer_request("", []), _NOT_FOUND, "MODEL_NOT_FOUND"),
     Case(
         "explain-unknown-decision",
@@ -145,6 +158,14 @@ _REQUESTS = (
         _INVALID,
         "INVALID_REQUEST",
         ("model",),
+    ),
+    Case(
+        "statistics-version-of-no-model",
+        "ModelStatistics",
+        inference_pb.ModelStatisticsRequest(version="3"),
+        _INVALID,
+        "INVALID_REQUEST",
+        ("version",),
     ),
     Case("explain-nothing", "Explain", pb.ExplainRequest(), _INVALID, "INVALID_REQUEST", ("subject",)),
 )
@@ -228,6 +249,8 @@ IMPAIRED_CASES = (
         for method, request in (
             ("ModelInfer", infer_request(BROKEN, [])),
             ("ModelMetadata", inference_pb.ModelMetadataRequest(name=BROKEN, version="1")),
+            ("ModelConfig", inference_pb.ModelConfigRequest(name=BROKEN)),
+            ("ModelStatistics", inference_pb.ModelStatisticsRequest(name=BROKEN, version="1")),
             ("Score", score_request(APPROVED, model=BROKEN)),
             ("DescribeModel", pb.DescribeModelRequest(model=BROKEN)),
         )

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import sys
 from concurrent.futures import Future
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,61 @@ async def aio_errors_have_our_status_and_message(client: Any) -> None:
     assert (error.status(), "'99'" in error.message()) == ("StatusCode.NOT_FOUND", True), error
 
 
+def what_perf_tools_ask_is_answered(client: Any) -> None:
+    assert "statistics" in client.get_server_metadata().extensions
+    assert [list(t.shape) for t in client.get_model_metadata("dot").inputs] == [[-1, -1]] * 2
+    config = client.get_model_config("dot", as_json=True)["config"]
+    assert (config["name"], config["max_batch_size"], config["backend"]) == ("dot", 4096, "onnxruntime")
+    assert config["input"][0] == {"name": "A", "data_type": "TYPE_FP32", "dims": ["-1"]}
+    client.infer("dot", dot_inputs(triton, 1, rows=5))
+    kept = client.get_inference_statistics("dot", as_json=True)["model_stats"][0]
+    assert int(kept["inference_count"]) >= 5
+    assert int(kept["inference_stats"]["compute_infer"]["ns"]) > 0
+    assert {each["name"] for each in client.get_inference_statistics(as_json=True)["model_stats"]} > {"dot"}
+
+
+def a_stream_is_answered_in_order_errors_among_the_answers(client: Any) -> None:
+    answered: Queue[tuple[Any, Any]] = Queue()
+    client.start_stream(lambda result, error: answered.put((result, error)))
+    for n in range(_PARALLEL):
+        model = "nobody" if n % 10 == 0 else "dot"
+        client.async_stream_infer(
+            model, dot_inputs(triton, n), request_id=str(n), enable_empty_final_response=n % 2 == 0
+        )
+    for n in range(_PARALLEL):
+        result, error = answered.get(timeout=30)
+        if n % 10 == 0:
+            assert "no model 'nobody'" in error.message()
+        else:
+            assert (result.get_response().id, result.as_numpy("DOT").tolist()) == (str(n), [[2.0 * n]])
+            assert result.get_response().parameters["triton_final_response"].bool_param
+    client.stop_stream()
+    assert answered.empty()
+
+
+async def aio_what_perf_tools_ask_is_answered(client: Any) -> None:
+    config = await client.get_model_config("dot", "3", as_json=True)
+    assert config["config"]["name"] == "dot"
+    kept = await client.get_inference_statistics("dot")
+    assert [each.version for each in kept.model_stats] == ["3"]
+
+
+async def aio_a_stream_is_answered_in_order_errors_among_the_answers(client: Any) -> None:
+    async def requests() -> Any:
+        for n in range(_PARALLEL):
+            model = "nobody" if n % 10 == 0 else "dot"
+            yield {"model_name": model, "inputs": dot_inputs(triton_aio, n), "request_id": str(n)}
+
+    n = 0
+    async for result, error in client.stream_infer(requests()):
+        if n % 10 == 0:
+            assert "no model 'nobody'" in error.message()
+        else:
+            assert (result.get_response().id, result.as_numpy("DOT").tolist()) == (str(n), [[2.0 * n]])
+        n += 1
+    assert n == _PARALLEL
+
+
 CHECKS = [
     server_is_live_ready_and_described,
     every_datatype_comes_back,
@@ -164,6 +220,10 @@ CHECKS = [
     callbacks_in_parallel_get_their_own_answers,
     errors_have_our_status_and_message,
     a_timeout_of_the_client_is_a_deadline,
+    what_perf_tools_ask_is_answered,
+    a_stream_is_answered_in_order_errors_among_the_answers,
+    aio_what_perf_tools_ask_is_answered,
+    aio_a_stream_is_answered_in_order_errors_among_the_answers,
     aio_server_is_live_ready_and_described,
     aio_every_datatype_comes_back,
     aio_parallel_calls_get_their_own_answers,
