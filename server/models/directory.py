@@ -64,6 +64,9 @@ class DirectoryRepository:
             raise RepositoryError(f"model {model!r} has no version {version}")
         return folder
 
+    def model_file(self, model: str, name: str) -> bytes | None:
+        return _content(self.root / model_path(model) / name)
+
     def stamp(self, model: str, version: str) -> str:
         if is_digest(version):
             paths = sorted((self.root / build_path(model, version)).rglob("*"))

@@ -4,6 +4,7 @@
     <root>/<model>/builds/<digest>/attestations/...                 about the build, not part of it
     <root>/<model>/aliases/champion.json                            changed by compare-and-swap, with its history
     <root>/<model>/1/model.onnx                                     a plain Triton model: numbered versions
+    <root>/<model>/config.pbtxt                                     how it is to be served; not every model has one
 
 The layout is the same in a directory and in an object store, so that one can be copied to the other.
 """
@@ -83,6 +84,10 @@ class Repository(Protocol):
         Raises:
             RepositoryError: there is no such version.
         """
+        ...
+
+    def model_file(self, model: str, name: str) -> bytes | None:
+        """A file of the model's own folder, beside its numbered versions (`config.pbtxt`, `warmup/...`), or None."""
         ...
 
     def stamp(self, model: str, version: str) -> str:

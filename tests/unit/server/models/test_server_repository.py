@@ -237,3 +237,12 @@ def test_a_stamp_tells_when_files_changed_came_or_went_and_nothing_else_changes_
     repository.set_attestation("tiny", digest, "signature", b"signed")
     assert repository.stamp("tiny", digest) != before
     assert repository.stamp("tiny", "0" * 64)
+
+
+def test_files_beside_the_versions_are_read_and_may_be_missing(repository: DirectoryRepository) -> None:
+    write_plain(repository.root, "dot", dot_product_graph(), 1)
+    (repository.root / "dot" / "config.pbtxt").write_text("max_batch_size: 4")
+
+    assert repository.model_file("dot", "config.pbtxt") == b"max_batch_size: 4"
+    assert repository.model_file("dot", "warmup/first") is None
+    assert repository.model_file("nobody", "config.pbtxt") is None
