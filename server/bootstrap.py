@@ -21,7 +21,9 @@ from server.models.directory import DirectoryRepository
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
-from server.settings import InvalidSettings, Settings
+from server.scheduling.quota import UNLIMITED, Quota, Quotas
+from server.settings import CallerQuota, InvalidSettings, Settings
+from server.wire.callers import Callers
 from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
 from server.wire.inference import InferenceService
@@ -43,7 +45,7 @@ async def serve(settings: Settings) -> None:
     catalogue = load(settings, metrics)
     _check_default_model(settings.default_model, catalogue)
     engine = build_engine(settings, catalogue, metrics)
-    calls = Calls(metrics, frozenset(catalogue.entries))
+    calls = Calls(metrics, frozenset(catalogue.entries), callers(settings))
     wire = _wire(settings, engine, calls)
     stop = _stop_event()
 
@@ -93,10 +95,28 @@ def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> 
         partial(serve_model, settings=queues, metrics=metrics),
         settings.default_model,
         EngineLimits(settings.max_rows_per_call, settings.recent_decisions, settings.reasons_margin_ms / 1e3),
+        _quotas(settings, metrics),
         metrics,
         time.monotonic,
         DecisionIds(time.time, secrets.randbits(64)),
     )
+
+
+def callers(settings: Settings) -> Callers:
+    """What tells callers apart, as far as quotas need it."""
+    return Callers(settings.caller_quotas, by_address=settings.quota is not None)
+
+
+def _quotas(settings: Settings, metrics: Metrics) -> Quotas:
+    own = {caller: _quota(quota) for caller, quota in settings.caller_quotas.items()}
+    default = _quota(settings.quota) if settings.quota else UNLIMITED
+    quotas = Quotas(default, own, settings.max_callers, time.monotonic)
+    metrics.quota_callers.set_function(lambda: len(quotas))
+    return quotas
+
+
+def _quota(quota: CallerQuota) -> Quota:
+    return Quota(quota.rows_per_s, quota.burst_rows)
 
 
 def _wire(settings: Settings, engine: Engine, calls: Calls) -> WireServer:

@@ -76,6 +76,10 @@ class QueueFull(ServingError):
     reason = "QUEUE_FULL"
 
 
+class QuotaExceeded(ServingError):
+    reason = "QUOTA_EXCEEDED"
+
+
 class PredictedLate(ServingError):
     reason = "PREDICTED_LATE"
 

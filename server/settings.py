@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +30,16 @@ _CLIENT_TARGET = "CREDENCE_TARGET"
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Count = Annotated[int, Field(ge=1)]
+Caller = Annotated[str, Field(pattern=r"^(key:[0-9a-f]{16}|peer:[^/\s]+)$")]
+
+
+class CallerQuota(BaseModel):
+    """What one caller may ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    burst_rows: Count
 
 
 class InvalidSettings(Exception):
@@ -60,6 +70,11 @@ class Settings(BaseSettings):
     max_explain_batch_rows: Annotated[Count, Field(description="applications explained in one run")] = 8
     max_concurrent_streams: Annotated[Count, Field(description="calls in flight on one connection")] = 4096
     max_stream_requests: Annotated[Count, Field(description="requests in flight within one stream")] = 256
+    quota: Annotated[CallerQuota | None, Field(description="rows of each caller; none is unlimited")] = None
+    caller_quotas: Annotated[
+        dict[Caller, CallerQuota], Field(description="by caller: key:SHA256[:16] of an API key, or peer:ADDRESS")
+    ] = {}
+    max_callers: Annotated[Count, Field(description="callers whose use of their quota is remembered")] = 10_000
     recent_decisions: Annotated[Count, Field(description="decisions kept for Explain and for retried requests")] = (
         100_000
     )
@@ -106,7 +121,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     problems = _unknown_variables()
     values: dict[str, Any] = {}
     try:
-        values = Sourced().model_dump()  # type: ignore[call-arg]  # the sources give the fields
+        values = dict(Sourced())  # type: ignore[call-arg]  # the sources give the fields
     except ValidationError as error:
         problems += map(_problem, error.errors())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -33,6 +33,8 @@ from server.models.features import Application
 from server.models.loader import PROBABILITY, LoadedModel, Scorecard
 from server.observe.metrics import Metrics
 from server.scheduling.batch import Work
+from server.scheduling.quota import Quotas
+from server.scheduling.terms import Terms
 from server.tensors import Array
 
 
@@ -62,6 +64,7 @@ class Engine:
         serve: puts queues before a loaded model.
         default_model: answers a Score that names none; empty: the only scorecard there is.
         limits: bounds of single calls.
+        quotas: of the callers.
         metrics: where decisions are counted.
         clock: monotonic seconds; deadlines are on it.
         decision_ids: names decisions.
@@ -73,6 +76,7 @@ class Engine:
         serve: Callable[[LoadedModel], ServedModel],
         default_model: str,
         limits: EngineLimits,
+        quotas: Quotas,
         metrics: Metrics,
         clock: Callable[[], float],
         decision_ids: DecisionIds,
@@ -80,6 +84,7 @@ class Engine:
         self.catalogue = catalogue
         self.limits = limits
         self._default_model = default_model
+        self._quotas = quotas
         self._metrics = metrics
         self._clock = clock
         self._decision_ids = decision_ids
@@ -159,11 +164,22 @@ class Engine:
         served = self.served(command.model, command.version)
         work, group = served.tensors.to_work(command)
         served.request_rows.observe(work.rows)
-        arrays = await served.queue.submit(work, group, command.deadline)
+        self._quotas.charge(command.terms.caller, work.rows)
+        arrays = await served.queue.submit(work, group, command.terms)
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
+    def admit(self, applications: int, terms: Terms) -> None:
+        """Refuses what will not be answered anyhow; a transport asks once, before it makes anything of the applications.
+
+        Raises:
+            InvalidRequest, TooManyRows: none are given, or too many.
+            QuotaExceeded: more than the caller has left.
+        """
+        self.check_count(applications)
+        self._quotas.charge(terms.caller, applications)
+
     def check_count(self, applications: int) -> None:
-        """Refuses none and too many; a transport asks before it makes anything of them.
+        """Refuses none and too many.
 
         Raises:
             InvalidRequest, TooManyRows: accordingly.
@@ -185,17 +201,17 @@ class Engine:
             return await self._score(command)
         return await self._ledger.once(command.request_id, command.fingerprint, lambda: self._score(command))
 
-    async def explain_decision(self, decision_id: str, limit: int, deadline: float) -> Explanation:
+    async def explain_decision(self, decision_id: str, limit: int, terms: Terms) -> Explanation:
         """Reasons for a decision made earlier, by the build that made it.
 
         Raises:
             DecisionNotFound: it is not remembered.
             ServingError: as `explain_one`.
         """
-        return await self._explain(decision_id, self._recent.get(decision_id), limit, deadline)
+        return await self._explain(decision_id, self._recent.get(decision_id), limit, terms)
 
     async def explain_application(
-        self, model: str, version: str, application: Application, limit: int, deadline: float
+        self, model: str, version: str, application: Application, limit: int, terms: Terms
     ) -> Explanation:
         """Reasons for an application at hand, which is scored for it; no decision is made or remembered.
 
@@ -204,9 +220,9 @@ class Engine:
         """
         served, scorecard = self.scorecard(model, version)
         columns = scorecard.schema.encode([application])
-        (probability,) = await self._probabilities(served, columns, 1, deadline)
+        (probability,) = await self._probabilities(served, columns, 1, terms)
         decided = _decided(served, scorecard, columns, 0, probability)
-        return await self._explain("", decided, limit, deadline)
+        return await self._explain("", decided, limit, terms)
 
     async def drained(self) -> None:
         """Waits until no queue has work."""
@@ -232,7 +248,7 @@ class Engine:
         self.check_count(count)
         served.request_rows.observe(count)
         columns = scorecard.schema.encode(command.applications)
-        probabilities = await self._probabilities(served, columns, count, command.deadline)
+        probabilities = await self._probabilities(served, columns, count, command.terms)
         decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
         explained = await self._reasons(served, command, columns, decisions)
         # Nothing is awaited from here on: a call that is cancelled has made no decision, and its repetition makes the first.
@@ -240,10 +256,10 @@ class Engine:
         return ScoreResult(served.model.name, served.model.version, results)
 
     async def _probabilities(
-        self, served: ServedModel, columns: Mapping[str, Array], rows: int, deadline: float
+        self, served: ServedModel, columns: Mapping[str, Array], rows: int, terms: Terms
     ) -> list[float]:
         work = Work(columns, (PROBABILITY,), rows, batched=True)
-        (output,) = await served.queue.submit(work, PROBABILITY, deadline)
+        (output,) = await served.queue.submit(work, PROBABILITY, terms)
         return checked_probabilities(output)
 
     def _record(self, application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
@@ -277,17 +293,17 @@ class Engine:
         if served.explainer is None:
             reasons = [UNAVAILABLE] * len(rows)
         else:
-            until = command.deadline - self.limits.reasons_margin_s
+            until = command.terms.deadline - self.limits.reasons_margin_s
             reasons = await explain_until(until, self._clock, served.explainer, columns, rows, command.max_reasons)
         for row, own in zip(rows, reasons, strict=True):
             explained[row] = own
         return explained
 
-    async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, deadline: float) -> Explanation:
+    async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, terms: Terms) -> Explanation:
         served = decided.served
         if served.explainer is None:
             raise NotOffered(f"build {served.model.version} of {served.model.name!r} has no explanation graph")
-        reasons = await explain_one(served.explainer, decided.columns, decided.row, limit, deadline)
+        reasons = await explain_one(served.explainer, decided.columns, decided.row, limit, terms)
         return Explanation(served.model.name, served.model.version, decision_id, decided, reasons)
 
 

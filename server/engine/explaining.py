@@ -15,6 +15,7 @@ from server.errors import QueueFull
 from server.models.loader import CONTRIBUTIONS, RELIEF
 from server.scheduling.batch import Work
 from server.scheduling.queue import Reply
+from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import Array
 
 _OUTPUTS = (CONTRIBUTIONS, RELIEF)
@@ -35,14 +36,14 @@ UNAVAILABLE = Explained(ReasonsStatus.UNAVAILABLE)
 
 
 async def explain_one(
-    explainer: Explainer, columns: Mapping[str, Array], row: int, limit: int, deadline: float
+    explainer: Explainer, columns: Mapping[str, Array], row: int, limit: int, terms: Terms
 ) -> Reasons:
     """Reasons of one application, however long it takes within the deadline.
 
     Raises:
         ServingError: the queue is full, the deadline passed, or the graph failed.
     """
-    return _reasons(explainer, await _submit(explainer, columns, row, deadline), limit)
+    return _reasons(explainer, await _submit(explainer, columns, row, terms), limit)
 
 
 async def explain_until(
@@ -82,8 +83,8 @@ async def _explain_turn(
     return [_explained(explainer, reply, limit) for reply in replies]
 
 
-def _submit(explainer: Explainer, columns: Mapping[str, Array], row: int, deadline: float = math.inf) -> Reply:
-    return explainer.queue.submit(Work(row_feeds(columns, row), _OUTPUTS, 1, batched=True), _OUTPUTS, deadline)
+def _submit(explainer: Explainer, columns: Mapping[str, Array], row: int, terms: Terms = ANY_TIME) -> Reply:
+    return explainer.queue.submit(Work(row_feeds(columns, row), _OUTPUTS, 1, batched=True), _OUTPUTS, terms)
 
 
 def _try_submit(explainer: Explainer, columns: Mapping[str, Array], row: int) -> Reply | None:

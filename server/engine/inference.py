@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from server.errors import FieldError, InvalidTensor, TooManyRows
 from server.runtime.session import Session
 from server.scheduling.batch import Work
+from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import Array, Tensor, TensorSpec
 
 
@@ -22,13 +22,13 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class InferCommand:
-    """A request for tensors. `outputs` empty means all of the model's; `deadline` is on the monotonic clock."""
+    """A request for tensors. `outputs` empty means all of the model's."""
 
     model: str
     version: str
     inputs: Sequence[Tensor | Unreadable]
     outputs: Sequence[str] = ()
-    deadline: float = math.inf
+    terms: Terms = ANY_TIME
 
 
 @dataclass(frozen=True, slots=True)

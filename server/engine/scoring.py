@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from server.errors import ModelFailed
 from server.models.features import Application
 from server.models.manifest import Cutoffs, ReasonGroup, Scaling, points
+from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import Array
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class ScoreCommand:
-    """Applications to score. `fingerprint` is of the request's content, `deadline` on the monotonic clock."""
+    """Applications to score. `fingerprint` is of the request's content."""
 
     model: str
     version: str
@@ -60,7 +60,7 @@ class ScoreCommand:
     reasons: ReasonsMode
     max_reasons: int
     fingerprint: bytes = b""
-    deadline: float = math.inf
+    terms: Terms = ANY_TIME
 
 
 @dataclass(frozen=True, slots=True)

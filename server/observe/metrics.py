@@ -107,6 +107,9 @@ class Metrics:
             ["model", "version", "queue"],
             registry=registry,
         )
+        self.quota_callers = Gauge(
+            "credence_quota_callers", "Callers whose use of their quota is remembered", registry=registry
+        )
         self.decisions_total = Counter(
             "credence_decisions", "Decisions made", ["model", "build", "decision"], registry=registry
         )

@@ -11,7 +11,6 @@ the loop goes on.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from server.runtime.session import Session
 from server.scheduling.batch import Failed, Outcome, Run, Work, compute
 from server.scheduling.policy import next_batch
 from server.scheduling.run_times import RunTimes
+from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import Array
 
 # A run shorter than one pass of the event loop is not worth waiting for company: what a joint run would save is less than
@@ -98,20 +98,20 @@ class BatchQueue:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def submit(self, work: Work, group: Hashable, deadline: float = math.inf) -> Reply:
+    def submit(self, work: Work, group: Hashable, terms: Terms = ANY_TIME) -> Reply:
         """Puts work at the end of the queue. Cancelling the reply takes it out again at no cost.
 
         Args:
             work: what to compute.
             group: entries with an equal group may share a run; None never shares.
-            deadline: on the clock.
+            terms: of the caller.
 
         Raises:
             QueueFull: too many rows wait already.
             PredictedLate: the deadline has passed.
         """
         now = self._clock()
-        if deadline <= now:
+        if terms.deadline <= now:
             self.statistics.failed(0)
             raise PredictedLate("the deadline had passed when the request was read")
         if self._full(work.rows):
@@ -119,7 +119,7 @@ class BatchQueue:
             raise QueueFull(
                 f"{self._rows} rows wait already, the limit is {self._limits.max_queue_rows}", retry_after_s=0.1
             )
-        entry = _Entry(work, group, deadline, now, self._loop.create_future())
+        entry = _Entry(work, group, terms.deadline, now, self._loop.create_future())
         self._waiting.append(entry)
         self._rows += work.rows
         self._metrics.waiting(self._rows)

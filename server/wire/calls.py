@@ -18,10 +18,12 @@ from google.protobuf.message import DecodeError, Message
 
 from server.errors import Draining, InvalidRequest, ModelFailed, ServingError
 from server.observe.metrics import Metrics
+from server.scheduling.terms import Terms
+from server.wire.callers import Callers
 from server.wire.status import WireError, internal_error, to_wire
 
 Request = TypeVar("Request", bound=Message)
-Servicer = Callable[[Request, float], Awaitable[Message]]
+Servicer = Callable[[Request, Terms], Awaitable[Message]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 OK = "OK"
@@ -35,17 +37,19 @@ class Calls:
     Args:
         metrics: where calls are counted.
         models: names that may become a metric's label.
+        callers: reads the terms of calls.
     """
 
-    def __init__(self, metrics: Metrics, models: frozenset[str]) -> None:
+    def __init__(self, metrics: Metrics, models: frozenset[str], callers: Callers) -> None:
         self._metrics = metrics
         self._models = models
+        self.callers = callers
         self.leaving = asyncio.Event()
 
     def unary(
         self, method: str, request_type: type[Request], servicer: Servicer[Request], *, while_draining: bool = False
     ) -> grpc.RpcMethodHandler[bytes, bytes]:
-        """A gRPC handler on bytes for `servicer(request, deadline) -> response`; the deadline is on the monotonic clock."""
+        """A gRPC handler on bytes for `servicer(request, terms) -> response`."""
 
         async def handle(raw: bytes, context: Context) -> bytes:
             started = time.monotonic()
@@ -56,7 +60,7 @@ class Calls:
                     self.refuse_while_draining()
                 request = decode(request_type, raw)
                 model = self.label(request)
-                response = await servicer(request, deadline(context))
+                response = await servicer(request, self.callers.terms(context))
                 model = self.label(response) or model
                 answer = response.SerializeToString()
                 outcome = OK
@@ -115,12 +119,6 @@ def decode(request_type: type[Request], raw: bytes) -> Request:
         return request_type.FromString(raw)
     except DecodeError:
         raise InvalidRequest(f"the message is not a {request_type.DESCRIPTOR.full_name}") from None
-
-
-def deadline(context: Context) -> float:
-    """The caller's deadline on the monotonic clock; infinity if none was set."""
-    remaining = context.time_remaining()
-    return float("inf") if remaining is None else time.monotonic() + remaining
 
 
 async def abort(context: Context, error: WireError) -> None:

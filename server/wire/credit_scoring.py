@@ -7,6 +7,7 @@ from credence.v1 import credit_scoring_pb2 as pb
 
 from server.engine.engine import Engine
 from server.errors import FieldError, InvalidRequest
+from server.scheduling.terms import Terms
 from server.wire.calls import Calls
 from server.wire.request_stream import RequestStream
 from server.wire.score_codec import read_application, read_score, write_description, write_explanation, write_score
@@ -39,26 +40,27 @@ class CreditScoringService:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _score(self, request: pb.ScoreRequest, deadline: float) -> pb.ScoreResponse:
-        self._engine.check_count(len(request.applications))
-        return write_score(request.request_id, await self._engine.score(read_score(request, deadline)))
+    async def _score(self, request: pb.ScoreRequest, terms: Terms) -> pb.ScoreResponse:
+        self._engine.admit(len(request.applications), terms)
+        return write_score(request.request_id, await self._engine.score(read_score(request, terms)))
 
-    async def _explain(self, request: pb.ExplainRequest, deadline: float) -> pb.ExplainResponse:
+    async def _explain(self, request: pb.ExplainRequest, terms: Terms) -> pb.ExplainResponse:
+        self._engine.admit(1, terms)
         limit = request.max_reasons or _ALL_REASONS
         subject = request.WhichOneof("subject")
         if subject == "decision_id":
-            explanation = await self._engine.explain_decision(request.decision_id, limit, deadline)
+            explanation = await self._engine.explain_decision(request.decision_id, limit, terms)
         elif subject == "application":
             application = read_application(request.application)
             explanation = await self._engine.explain_application(
-                request.model, request.version, application, limit, deadline
+                request.model, request.version, application, limit, terms
             )
         else:
             message = "give a decision_id or an application"
             raise InvalidRequest(f"subject: {message}", fields=[FieldError("subject", message)])
         return write_explanation(explanation)
 
-    async def _describe(self, request: pb.DescribeModelRequest, _deadline: float) -> pb.DescribeModelResponse:
+    async def _describe(self, request: pb.DescribeModelRequest, _terms: Terms) -> pb.DescribeModelResponse:
         served, scorecard = self._engine.scorecard(request.model, request.version)
         entry = self._engine.catalogue.entry(served.model.name)
         return write_description(entry.name, scorecard.manifest, entry.aliases, self._engine.limits.max_rows_per_call)

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 
 from credence.inference import grpc_service_pb2 as pb
 
+from server.scheduling.terms import Terms
 from server.wire.status import WireError
 
-Infer = Callable[[pb.ModelInferRequest, float], Awaitable[pb.ModelInferResponse]]
+Infer = Callable[[pb.ModelInferRequest, Terms], Awaitable[pb.ModelInferResponse]]
 _FINAL = {"triton_final_response": pb.InferParameter(bool_param=True)}
 
 
@@ -31,9 +32,9 @@ class InferDialect:
         self._infer = infer
 
     async def answer(
-        self, request: pb.ModelInferRequest, deadline: float
+        self, request: pb.ModelInferRequest, terms: Terms
     ) -> tuple[pb.ModelStreamInferResponse, pb.ModelInferResponse]:
-        response = await self._infer(request, deadline)
+        response = await self._infer(request, terms)
         response.MergeFrom(pb.ModelInferResponse(parameters=_FINAL))
         return pb.ModelStreamInferResponse(infer_response=response), response
 

@@ -8,6 +8,7 @@ import grpc
 from credence.inference import grpc_service_pb2 as pb
 
 from server.engine.engine import Engine
+from server.scheduling.terms import Terms
 from server.tensors import TensorSpec
 from server.wire.calls import Calls
 from server.wire.infer_stream import InferDialect
@@ -51,19 +52,19 @@ class InferenceService:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _live(self, _request: pb.ServerLiveRequest, _deadline: float) -> pb.ServerLiveResponse:
+    async def _live(self, _request: pb.ServerLiveRequest, _terms: Terms) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
 
-    async def _ready(self, _request: pb.ServerReadyRequest, _deadline: float) -> pb.ServerReadyResponse:
+    async def _ready(self, _request: pb.ServerReadyRequest, _terms: Terms) -> pb.ServerReadyResponse:
         return pb.ServerReadyResponse(ready=self._engine.ready)
 
-    async def _model_ready(self, request: pb.ModelReadyRequest, _deadline: float) -> pb.ModelReadyResponse:
+    async def _model_ready(self, request: pb.ModelReadyRequest, _terms: Terms) -> pb.ModelReadyResponse:
         return pb.ModelReadyResponse(ready=self._engine.model_ready(request.name, request.version))
 
-    async def _server_metadata(self, _request: pb.ServerMetadataRequest, _deadline: float) -> pb.ServerMetadataResponse:
+    async def _server_metadata(self, _request: pb.ServerMetadataRequest, _terms: Terms) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(name=_SERVER_NAME, version=self._version, extensions=_EXTENSIONS)
 
-    async def _model_metadata(self, request: pb.ModelMetadataRequest, _deadline: float) -> pb.ModelMetadataResponse:
+    async def _model_metadata(self, request: pb.ModelMetadataRequest, _terms: Terms) -> pb.ModelMetadataResponse:
         model = self._engine.served(request.name, request.version).model
         return pb.ModelMetadataResponse(
             name=model.name,
@@ -73,14 +74,14 @@ class InferenceService:
             outputs=_tensors(model.session.outputs),
         )
 
-    async def _infer(self, request: pb.ModelInferRequest, deadline: float) -> pb.ModelInferResponse:
-        return write_response(request, await self._engine.infer(read_request(request, deadline)))
+    async def _infer(self, request: pb.ModelInferRequest, terms: Terms) -> pb.ModelInferResponse:
+        return write_response(request, await self._engine.infer(read_request(request, terms)))
 
-    async def _model_config(self, request: pb.ModelConfigRequest, _deadline: float) -> pb.ModelConfigResponse:
+    async def _model_config(self, request: pb.ModelConfigRequest, _terms: Terms) -> pb.ModelConfigResponse:
         return pb.ModelConfigResponse(config=write_config(self._engine.served(request.name, request.version)))
 
     async def _model_statistics(
-        self, request: pb.ModelStatisticsRequest, _deadline: float
+        self, request: pb.ModelStatisticsRequest, _terms: Terms
     ) -> pb.ModelStatisticsResponse:
         serving = self._engine.serving(request.name, request.version)
         return pb.ModelStatisticsResponse(model_stats=map(write_statistics, serving))

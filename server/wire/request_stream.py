@@ -15,7 +15,9 @@ from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from server.wire.calls import OK, Calls, Context, abort, deadline, decode, draining
+from server.errors import InvalidRequest
+from server.scheduling.terms import Terms
+from server.wire.calls import OK, Calls, Context, abort, decode, draining
 from server.wire.status import WireError
 
 Request = TypeVar("Request", bound=Message)
@@ -33,7 +35,7 @@ class Dialect(Protocol[Request]):
     in_order: bool
     request_type: type[Request]
 
-    async def answer(self, request: Request, deadline: float) -> tuple[Message, Message]:
+    async def answer(self, request: Request, terms: Terms) -> tuple[Message, Message]:
         """The message to send, and the answer in it, which names its model.
 
         Raises:
@@ -62,32 +64,36 @@ class RequestStream(Generic[Request]):
 
     async def handle(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """One stream, from its first request to the last answer."""
+        try:
+            terms = self._calls.callers.terms(context)
+        except InvalidRequest as error:
+            await abort(context, self._calls.error(self._dialect.method, error))
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(self._read(requests, context, tasks))
+            reading = tasks.create_task(self._read(requests, context, terms, tasks))
             leaving = tasks.create_task(self._stop_reading_when_leaving(reading))
             reading.add_done_callback(lambda _: leaving.cancel())
         if reading.cancelled():
             await abort(context, self._calls.error(self._dialect.method, draining()))
 
-    async def _read(self, requests: AsyncIterator[bytes], context: Context, tasks: asyncio.TaskGroup) -> None:
+    async def _read(self, requests: AsyncIterator[bytes], context: Context, terms: Terms, tasks: asyncio.TaskGroup) -> None:
         slots = asyncio.Semaphore(self._max_in_flight)
         order = _InOrder() if self._dialect.in_order else _AsReady()
         await slots.acquire()
         async for raw in requests:
-            tasks.create_task(self._answer(raw, context, order.place(), slots))
+            tasks.create_task(self._answer(raw, context, terms, order.place(), slots))
             await slots.acquire()
 
     async def _stop_reading_when_leaving(self, reading: asyncio.Task[None]) -> None:
         await self._calls.leaving.wait()
         reading.cancel()
 
-    async def _answer(self, raw: bytes, context: Context, place: _Place, slots: asyncio.Semaphore) -> None:
+    async def _answer(self, raw: bytes, context: Context, terms: Terms, place: _Place, slots: asyncio.Semaphore) -> None:
         started = time.monotonic()
         request, model, outcome = None, "", OK
         try:
             self._calls.refuse_while_draining()
             request = decode(self._dialect.request_type, raw)
-            message, answer = await self._dialect.answer(request, deadline(context))
+            message, answer = await self._dialect.answer(request, terms)
             model = self._calls.label(answer)
         except Exception as error:  # noqa: BLE001 - mapped like a unary call's
             wire_error = self._calls.error(self._dialect.method, error)

@@ -21,6 +21,7 @@ from server.engine.scoring import (
 from server.errors import FieldError, InvalidRequest
 from server.models.features import Application, Value
 from server.models.manifest import Manifest
+from server.scheduling.terms import Terms
 
 _MAX_ID_BYTES = 128
 _DEFAULT_REASONS = 4
@@ -49,7 +50,7 @@ _TYPES = {
 }
 
 
-def read_score(request: pb.ScoreRequest, deadline: float) -> ScoreCommand:
+def read_score(request: pb.ScoreRequest, terms: Terms) -> ScoreCommand:
     """A Score request as the engine takes it.
 
     Raises:
@@ -72,7 +73,7 @@ def read_score(request: pb.ScoreRequest, deadline: float) -> ScoreCommand:
         reasons=mode,
         max_reasons=request.max_reasons or _DEFAULT_REASONS,
         fingerprint=_fingerprint(request) if request.request_id else b"",
-        deadline=deadline,
+        terms=terms,
     )
 
 

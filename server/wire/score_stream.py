@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from credence.v1 import credit_scoring_pb2 as pb
 
+from server.scheduling.terms import Terms
 from server.wire.status import WireError
 
-Score = Callable[[pb.ScoreRequest, float], Awaitable[pb.ScoreResponse]]
+Score = Callable[[pb.ScoreRequest, Terms], Awaitable[pb.ScoreResponse]]
 
 
 class ScoreDialect:
@@ -26,9 +27,9 @@ class ScoreDialect:
         self._score = score
 
     async def answer(
-        self, request: pb.ScoreStreamRequest, deadline: float
+        self, request: pb.ScoreStreamRequest, terms: Terms
     ) -> tuple[pb.ScoreStreamResponse, pb.ScoreResponse]:
-        response = await self._score(request.request, deadline)
+        response = await self._score(request.request, terms)
         return pb.ScoreStreamResponse(request_id=request.request.request_id, response=response), response
 
     def refuse(self, request: pb.ScoreStreamRequest | None, error: WireError) -> pb.ScoreStreamResponse:

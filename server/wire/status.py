@@ -38,6 +38,7 @@ _CODES: dict[type[ServingError], grpc.StatusCode] = {
     errors.RequestIdReused: grpc.StatusCode.INVALID_ARGUMENT,
     errors.DecisionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.PredictedLate: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Draining: grpc.StatusCode.UNAVAILABLE,
     errors.ModelFailed: grpc.StatusCode.INTERNAL,

@@ -9,7 +9,8 @@ import numpy as np
 from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 
 from server.engine.inference import InferCommand, InferResult, Unreadable
-from server.errors import FieldError, InvalidTensor, NotOffered
+from server.errors import FieldError, InvalidRequest, InvalidTensor, NotOffered
+from server.scheduling.terms import Priority, Terms
 from server.tensors import Array, BadTensorBytes, DataType, Tensor, from_elements, from_raw, in_shape, to_raw
 
 _CONTENTS = {
@@ -27,6 +28,7 @@ _CONTENTS = {
     DataType.BYTES: "bytes_contents",
 }
 _MAX_RANK = 16
+_PRIORITY = "priority"
 # Triton's parameters that an answer must heed or refuse: the caller would read a shared region that nobody wrote to.
 _NOT_OFFERED = frozenset(("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset", "classification"))
 _WithParameters = ModelInferRequest.InferInputTensor | ModelInferRequest.InferRequestedOutputTensor
@@ -36,11 +38,12 @@ class _BadInput(Exception):
     """What is wrong with one input, without its name."""
 
 
-def read_request(request: ModelInferRequest, deadline: float) -> InferCommand:
+def read_request(request: ModelInferRequest, terms: Terms) -> InferCommand:
     """A request for tensors, its inputs decoded; what cannot be read is refused by the engine with all else that is wrong.
 
     Raises:
         InvalidTensor: the raw contents are not one for each input.
+        InvalidRequest: the priority is no number.
         NotOffered: a parameter asks for what would change the answer and is not offered here.
     """
     _check_parameters("inputs", request.inputs)
@@ -51,7 +54,7 @@ def read_request(request: ModelInferRequest, deadline: float) -> InferCommand:
         raise InvalidTensor(problem, fields=[FieldError("raw_input_contents", problem)])
     inputs = [_read_or_say(message, raw[index] if raw else None) for index, message in enumerate(request.inputs)]
     outputs = [output.name for output in request.outputs]
-    return InferCommand(request.model_name, request.model_version, inputs, outputs, deadline)
+    return InferCommand(request.model_name, request.model_version, inputs, outputs, _prioritized(terms, request))
 
 
 def write_response(request: ModelInferRequest, result: InferResult) -> ModelInferResponse:
@@ -65,6 +68,18 @@ def write_response(request: ModelInferRequest, result: InferResult) -> ModelInfe
         else:
             response.raw_output_contents.append(to_raw(tensor.datatype, tensor.array))
     return response
+
+
+def _prioritized(terms: Terms, request: ModelInferRequest) -> Terms:
+    """The terms with the request's own `priority`, Triton's parameter: 0 is none, 1 the highest, the lowest for all beyond."""
+    if _PRIORITY not in request.parameters:
+        return terms
+    parameter = request.parameters[_PRIORITY]
+    if parameter.WhichOneof("parameter_choice") not in ("int64_param", "uint64_param"):
+        path = f'parameters["{_PRIORITY}"]'
+        raise InvalidRequest(f"{path}: is no whole number", fields=[FieldError(path, "is no whole number")])
+    number = parameter.uint64_param or parameter.int64_param
+    return terms if number <= 0 else terms._replace(priority=Priority(min(number, Priority.BATCH)))
 
 
 def _check_parameters(field: str, tensors: Iterable[_WithParameters]) -> None:

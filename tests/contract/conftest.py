@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,8 +11,17 @@ import pytest
 from contract_repository import SCORECARD, write_broken, write_ready
 from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
-from error_table import SMALL_MESSAGE_BYTES, SMALL_QUEUE_ROWS, SMALL_ROWS_PER_CALL
+from error_table import (
+    LIMITED_BURST_ROWS,
+    LIMITED_KEY,
+    LIMITED_ROWS_PER_S,
+    SMALL_MESSAGE_BYTES,
+    SMALL_QUEUE_ROWS,
+    SMALL_ROWS_PER_CALL,
+)
 from server_process import RunningServer, plain_lines, serving
+
+from server.wire.callers import key_identity
 
 # Everything in this tier runs once for each: what answers on the port must not be told apart.
 DATA_PLANES: dict[str, tuple[str, ...]] = {"python": ()}
@@ -65,12 +75,14 @@ def impaired_server(
 ) -> Iterator[RunningServer]:
     """Small bounds, no default model, and one model that is not ready."""
     log = tmp_path_factory.mktemp("impaired-server") / "stderr"
-    bounds = {
+    bounds: dict[str, object] = {
         "--max-message-bytes": SMALL_MESSAGE_BYTES,
         "--max-rows-per-call": SMALL_ROWS_PER_CALL,
         "--max-queue-rows": SMALL_QUEUE_ROWS,
         "--max-batch-rows": 1,
     }
+    quota = {"rows_per_s": LIMITED_ROWS_PER_S, "burst_rows": LIMITED_BURST_ROWS}
+    bounds |= {"--caller-quotas": json.dumps({key_identity(LIMITED_KEY): quota})}
     arguments = [word for name, value in bounds.items() for word in (name, str(value))]
     with serving(impaired_repository, log, *arguments, *data_plane) as running:
         yield running

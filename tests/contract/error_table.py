@@ -21,6 +21,8 @@ from wire_requests import application, dot_request, infer_request, score_request
 SMALL_MESSAGE_BYTES = 1024 * 1024
 SMALL_ROWS_PER_CALL = 8
 SMALL_QUEUE_ROWS = 4
+# Of whoever comes with this key.
+LIMITED_KEY, LIMITED_ROWS_PER_S, LIMITED_BURST_ROWS = "limited", 0.01, 4
 UNARY_METHODS = (
     "Score",
     "Explain",
@@ -48,6 +50,7 @@ class Case:
     fields: tuple[str, ...] = ()
     retry: bool = False
     says: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -166,6 +169,24 @@ _REQUESTS = (
         _INVALID,
         "INVALID_REQUEST",
         ("version",),
+    ),
+    Case(
+        "priority",
+        "Score",
+        _score(APPROVED),
+        _INVALID,
+        "INVALID_REQUEST",
+        ('metadata["x-credence-priority"]',),
+        says="high, normal, batch",
+        metadata=(("x-credence-priority", "urgent"),),
+    ),
+    Case(
+        "infer-priority",
+        "ModelInfer",
+        dot_request([[1]], [[1]], parameters={"priority": inference_pb.InferParameter(string_param="high")}),
+        _INVALID,
+        "INVALID_REQUEST",
+        ('parameters["priority"]',),
     ),
     Case("explain-nothing", "Explain", pb.ExplainRequest(), _INVALID, "INVALID_REQUEST", ("subject",)),
 )

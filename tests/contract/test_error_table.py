@@ -15,12 +15,14 @@ from wire_errors import SeenError, read_status, seen
 from wire_requests import TIMEOUT_S, application, path, score_request
 
 _TRAILER_LIMIT = 8192
-_STREAMED = [case for case in CASES if case.method == "Score"]
+_STREAMED = [case for case in CASES if case.method == "Score" and not case.metadata]
 
 
-def refused(channel: grpc.Channel, method: str, request: bytes) -> SeenError:
+def refused(
+    channel: grpc.Channel, method: str, request: bytes, metadata: tuple[tuple[str, str], ...] = ()
+) -> SeenError:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(path(method))(request, timeout=TIMEOUT_S)
+        channel.unary_unary(path(method))(request, timeout=TIMEOUT_S, metadata=metadata)
     return seen(caught.value)
 
 
@@ -37,7 +39,7 @@ def assert_is(error: SeenError, case: Case) -> None:
 
 @pytest.mark.parametrize("case", [*CASES, *tensor_error_table.CASES], ids=str)
 def test_a_wrong_request_is_refused_as_the_table_says(channel: grpc.Channel, case: Case):
-    assert_is(refused(channel, case.method, case.request.SerializeToString()), case)
+    assert_is(refused(channel, case.method, case.request.SerializeToString(), case.metadata), case)
 
 
 @pytest.mark.parametrize("case", IMPAIRED_CASES, ids=str)
@@ -148,3 +150,11 @@ def test_one_bad_application_of_many_refuses_the_call_and_names_its_position(sco
     with pytest.raises(grpc.RpcError) as caught:
         scoring.Score(request, timeout=TIMEOUT_S)
     assert seen(caught.value).paths == ('applications[57].features["amount"]',)
+
+
+def test_a_stream_of_a_priority_nobody_knows_is_refused_as_a_whole(scoring: CreditScoringStub):
+    requests = iter([pb.ScoreStreamRequest(request=score_request(APPROVED, model=SCORECARD))])
+    with pytest.raises(grpc.RpcError) as caught:
+        list(scoring.ScoreStream(requests, timeout=TIMEOUT_S, metadata=[("x-credence-priority", "urgent")]))
+    error = seen(caught.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from server.settings import InvalidSettings, Settings, read_settings
+from server.settings import CallerQuota, InvalidSettings, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +178,31 @@ def test_an_option_that_does_not_exist_ends_with_its_name(capsys: pytest.Capture
 
     assert ended.value.code == 2
     assert "--gpu" in capsys.readouterr().err
+
+
+def test_quotas_of_callers_stand_in_the_file(toml: Path) -> None:
+    toml.write_text(
+        'model_repository = "m"\n[quota]\nrows_per_s = 10\nburst_rows = 50\n'
+        '[caller_quotas."key:0123456789abcdef"]\nrows_per_s = 1000.5\nburst_rows = 5000\n'
+    )
+
+    settings = read_settings(["--config", str(toml)])
+
+    assert settings.quota == CallerQuota(rows_per_s=10, burst_rows=50)
+    assert settings.caller_quotas == {"key:0123456789abcdef": CallerQuota(rows_per_s=1000.5, burst_rows=5000)}
+
+
+@pytest.mark.parametrize("caller", ["key:secret", "0123456789abcdef", "peer:"])
+def test_a_quota_for_something_that_is_no_identity_is_refused(toml: Path, caller: str) -> None:
+    toml.write_text(f'model_repository = "m"\n[caller_quotas."{caller}"]\nrows_per_s = 1\nburst_rows = 1\n')
+
+    with pytest.raises(InvalidSettings, match="caller_quotas"):
+        read_settings(["--config", str(toml)])
+
+
+@pytest.mark.parametrize(("rate", "burst"), [("0", "1"), ("-1", "1"), ("inf", "1"), ("1", "0")])
+def test_a_quota_that_grants_nothing_or_everything_is_refused(toml: Path, rate: str, burst: str) -> None:
+    toml.write_text(f'model_repository = "m"\n[quota]\nrows_per_s = {rate}\nburst_rows = {burst}\n')
+
+    with pytest.raises(InvalidSettings, match=r"quota\."):
+        read_settings(["--config", str(toml)])

@@ -17,6 +17,7 @@ from server.models.loader import LoadedModel
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
+from server.scheduling.quota import UNLIMITED, Quotas
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
 
         limits = EngineLimits(max_rows_per_call=MAX_ROWS, recent_decisions=10, reasons_margin_s=0.005)
         ids = DecisionIds(time.time, 1)
-        engines.append(Engine(catalogue, serve, default_model, limits, metrics, time.monotonic, ids))
+        quotas = Quotas(UNLIMITED, {}, 1, time.monotonic)
+        engines.append(Engine(catalogue, serve, default_model, limits, quotas, metrics, time.monotonic, ids))
         return engines[-1]
 
     yield started

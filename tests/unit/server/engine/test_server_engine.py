@@ -37,6 +37,7 @@ from server.errors import (
     TooManyRows,
 )
 from server.observe.metrics import Metrics
+from server.scheduling.terms import Terms
 from server.tensors import Array, DataType, Tensor
 
 
@@ -187,7 +188,7 @@ async def test_a_deadline_that_has_passed_is_refused_at_once(tmp_path: Path, sta
     write_scorecard(tmp_path)
 
     with pytest.raises(PredictedLate):
-        await start().score(command(APPROVED, deadline=time.monotonic() - 1))
+        await start().score(command(APPROVED, terms=Terms(time.monotonic() - 1)))
 
 
 def numbers(name: str, *rows: list[float]) -> Tensor:

@@ -28,6 +28,7 @@ from server.errors import (
     PredictedLate,
 )
 from server.observe.metrics import Metrics
+from server.scheduling.terms import ANY_TIME, Terms
 
 
 async def test_reasons_are_those_worked_out_by_hand_strongest_first(tmp_path: Path, start: Start) -> None:
@@ -63,13 +64,13 @@ async def test_reasons_that_come_too_late_are_deferred_and_fetched_afterwards(
     engine = start(wrap=explaining(slowly))
     began = time.monotonic()
 
-    (scored,) = (await engine.score(command(DECLINED, reasons=ReasonsMode.ALL, deadline=began + 0.1))).results
+    (scored,) = (await engine.score(command(DECLINED, reasons=ReasonsMode.ALL, terms=Terms(began + 0.1)))).results
 
     assert time.monotonic() - began < 0.15
     assert (scored.reasons_status, scored.reasons) == (ReasonsStatus.DEFERRED, ())
     assert scored.decision is Decision.DECLINE
     assert sample(metrics, "credence_reasons_deferred_total", model="tiny") == 1
-    explanation = await engine.explain_decision(scored.decision_id, 10, math.inf)
+    explanation = await engine.explain_decision(scored.decision_id, 10, ANY_TIME)
     assert [reason.group.code for reason in explanation.reasons] == ["AMOUNT", "PURPOSE", "PLACE"]
     assert (explanation.decision_id, explanation.decided.decision) == (scored.decision_id, Decision.DECLINE)
 
@@ -136,9 +137,9 @@ async def test_a_build_without_an_explanation_graph_says_that_reasons_are_unavai
     statuses = [scored.reasons_status for scored in result.results]
     assert statuses == [ReasonsStatus.NOT_ASKED, ReasonsStatus.UNAVAILABLE]
     with pytest.raises(NotOffered):
-        await engine.explain_decision(result.results[0].decision_id, 1, math.inf)
+        await engine.explain_decision(result.results[0].decision_id, 1, ANY_TIME)
     with pytest.raises(NotOffered):
-        await engine.explain_application("tiny", "", DECLINED, 1, math.inf)
+        await engine.explain_application("tiny", "", DECLINED, 1, ANY_TIME)
 
 
 async def test_an_application_at_hand_is_explained_without_a_decision(
@@ -147,7 +148,7 @@ async def test_an_application_at_hand_is_explained_without_a_decision(
     digest = write_scorecard(tmp_path)
     engine = start()
 
-    explanation = await engine.explain_application("", "", DECLINED, 2, math.inf)
+    explanation = await engine.explain_application("", "", DECLINED, 2, ANY_TIME)
 
     assert (explanation.model, explanation.digest, explanation.decision_id) == ("tiny", digest, "")
     assert [reason.group.code for reason in explanation.reasons] == ["AMOUNT", "PURPOSE"]
@@ -156,7 +157,7 @@ async def test_an_application_at_hand_is_explained_without_a_decision(
         labels = {"model": "tiny", "build": digest, "decision": decision.value}
         assert sample(metrics, "credence_decisions_total", **labels) == 0
     with pytest.raises(InvalidFeature):
-        await engine.explain_application("", "", {"amount": -1.0}, 2, math.inf)
+        await engine.explain_application("", "", {"amount": -1.0}, 2, ANY_TIME)
 
 
 async def test_a_decision_of_many_is_explained_by_its_own_row_and_build(tmp_path: Path, start: Start) -> None:
@@ -165,7 +166,7 @@ async def test_a_decision_of_many_is_explained_by_its_own_row_and_build(tmp_path
     engine = start()
     result = await engine.score(command(APPROVED, DECLINED, REFERRED, version="challenger"))
 
-    explanation = await engine.explain_decision(result.results[2].decision_id, 10, math.inf)
+    explanation = await engine.explain_decision(result.results[2].decision_id, 10, ANY_TIME)
 
     assert explanation.digest == challenger
     assert explanation.decided.probability == result.results[2].probability
@@ -181,7 +182,7 @@ async def test_a_decision_that_is_not_remembered_is_not_found(tmp_path: Path, st
 
     for forgotten in (first, "unknown", ""):
         with pytest.raises(DecisionNotFound):
-            await engine.explain_decision(forgotten, 1, math.inf)
+            await engine.explain_decision(forgotten, 1, ANY_TIME)
 
 
 async def test_an_explanation_after_the_deadline_or_of_a_broken_graph_is_an_error(tmp_path: Path, start: Start) -> None:
@@ -190,7 +191,7 @@ async def test_an_explanation_after_the_deadline_or_of_a_broken_graph_is_an_erro
     decision_id = (await engine.score(command(DECLINED))).results[0].decision_id
 
     with pytest.raises(PredictedLate):
-        await engine.explain_decision(decision_id, 1, time.monotonic())
+        await engine.explain_decision(decision_id, 1, Terms(time.monotonic()))
     with pytest.raises(ModelFailed) as failed:
-        await engine.explain_decision(decision_id, 1, math.inf)
+        await engine.explain_decision(decision_id, 1, ANY_TIME)
     assert "broke" not in failed.value.message

@@ -13,6 +13,7 @@ from builders import Doubler, doubling, sample
 from server.observe.metrics import Metrics
 from server.observe.statistics import Statistics
 from server.scheduling.queue import BatchQueue, Limits, Reply
+from server.scheduling.terms import Terms
 
 MAX_BATCH_ROWS = 6
 MAX_QUEUE_ROWS = 12
@@ -63,7 +64,7 @@ class Bench:
         self.clock.now += self.run_s
 
     def submit(self, *values: float, group: str | None = "a", deadline: float = math.inf) -> Reply:
-        return self.queue.submit(doubling(*values), group, deadline)
+        return self.queue.submit(doubling(*values), group, Terms(deadline))
 
     async def learn(self) -> None:
         """Runs one batch of every size, so that the queue knows how long each takes."""

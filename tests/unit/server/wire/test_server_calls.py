@@ -15,6 +15,8 @@ from google.rpc.status_pb2 import Status
 
 from server.errors import ModelFailed, ModelNotFound
 from server.observe.metrics import Metrics
+from server.scheduling.terms import Terms
+from server.wire.callers import Callers
 from server.wire.calls import Calls
 
 APPLICANT = "Jane Roe"
@@ -36,6 +38,9 @@ class CallerContext:
     def time_remaining(self) -> float | None:
         return self.remaining
 
+    def invocation_metadata(self) -> None:
+        return None
+
     def set_trailing_metadata(self, trailers: tuple[tuple[str, bytes], ...]) -> None:
         self.trailers = trailers
 
@@ -51,12 +56,12 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def calls(metrics: Metrics) -> Calls:
-    return Calls(metrics, frozenset({"known"}))
+    return Calls(metrics, frozenset({"known"}), Callers())
 
 
-async def answer(request: Message, deadline: float) -> Message:
+async def answer(request: Message, terms: Terms) -> Message:
     assert isinstance(request, ModelInferRequest)
-    return ModelInferResponse(id=request.id, model_version=str(deadline))
+    return ModelInferResponse(id=request.id, model_version=str(terms.deadline))
 
 
 async def call(
@@ -75,7 +80,7 @@ async def refused(calls: Calls, servicer: Any, raw: bytes = b"") -> CallerContex
 
 
 def raising(error: BaseException) -> Any:
-    async def servicer(_request: Message, _deadline: float) -> Message:
+    async def servicer(_request: Message, _terms: Terms) -> Message:
         raise error
 
     return servicer

@@ -16,6 +16,7 @@ from server.engine.scoring import Decision, Reason, ReasonsMode, ReasonsStatus, 
 from server.engine.served import ServedModel
 from server.errors import InvalidRequest
 from server.models.features import Value
+from server.scheduling.terms import ANY_TIME, Terms
 from server.wire.score_codec import read_application, read_score, write_description, write_explanation, write_score
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -72,19 +73,19 @@ def test_a_request_is_read_whole() -> None:
         max_reasons=2,
     )
 
-    command = read_score(request, 7.0)
+    command = read_score(request, Terms(7.0))
 
-    assert (command.model, command.version, command.request_id, command.deadline) == ("m", "champion", "r", 7.0)
+    assert (command.model, command.version, command.request_id, command.terms.deadline) == ("m", "champion", "r", 7.0)
     assert (command.reasons, command.max_reasons) == (ReasonsMode.ADVERSE, 2)
     assert (list(command.ids), list(command.applications)) == (["one", "two"], [{"x": 1.0}, {}])
     assert command.fingerprint
 
 
 def test_no_mode_is_no_reasons_and_no_number_is_four() -> None:
-    command = read_score(pb.ScoreRequest(), 0)
+    command = read_score(pb.ScoreRequest(), ANY_TIME)
 
     assert (command.reasons, command.max_reasons, command.fingerprint) == (ReasonsMode.NONE, 4, b"")
-    assert read_score(pb.ScoreRequest(reasons=pb.REASONS_MODE_ALL), 0).reasons is ReasonsMode.ALL
+    assert read_score(pb.ScoreRequest(reasons=pb.REASONS_MODE_ALL), ANY_TIME).reasons is ReasonsMode.ALL
 
 
 @given(FEATURE_VALUES, st.randoms())
@@ -93,7 +94,8 @@ def test_the_fingerprint_does_not_depend_on_the_order_of_the_map(features: dict[
     random.shuffle(names)  # type: ignore[attr-defined]
     shuffled = {name: features[name] for name in names}
     one, other = (
-        read_score(pb.ScoreRequest(request_id="r", applications=[message_of(f, "a")]), 0) for f in (features, shuffled)
+        read_score(pb.ScoreRequest(request_id="r", applications=[message_of(f, "a")]), ANY_TIME)
+        for f in (features, shuffled)
     )
 
     assert one.fingerprint == other.fingerprint
@@ -112,7 +114,7 @@ def test_the_fingerprint_does_not_depend_on_the_order_of_the_map(features: dict[
 def test_other_content_has_another_fingerprint(other: pb.ScoreRequest) -> None:
     request = pb.ScoreRequest(request_id="r", model="m", applications=[message_of({"x": 1.0})])
 
-    assert read_score(request, 0).fingerprint != read_score(other, 0).fingerprint
+    assert read_score(request, ANY_TIME).fingerprint != read_score(other, ANY_TIME).fingerprint
 
 
 @pytest.mark.parametrize(("request_id", "fits"), [("x" * 128, True), ("x" * 129, False), ("ü" * 65, False)])
@@ -120,10 +122,10 @@ def test_a_request_id_has_at_most_128_bytes(request_id: str, fits: bool) -> None
     request = pb.ScoreRequest(request_id=request_id)
 
     if fits:
-        assert read_score(request, 0).request_id == request_id
+        assert read_score(request, ANY_TIME).request_id == request_id
         return
     with pytest.raises(InvalidRequest) as refused:
-        read_score(request, 0)
+        read_score(request, ANY_TIME)
     assert [error.field for error in refused.value.fields] == ["request_id"]
 
 
@@ -131,7 +133,7 @@ def test_a_mode_that_nobody_knows_is_refused() -> None:
     request = pb.ScoreRequest.FromString(b"\x28\x63")  # reasons = 99
 
     with pytest.raises(InvalidRequest, match="reasons: 99 is not a mode"):
-        read_score(request, 0)
+        read_score(request, ANY_TIME)
 
 
 REASON = Reason(GROUPS[1], contribution=0.5, relief=0.25)

@@ -26,6 +26,7 @@ EXPECTED = {
     errors.RequestIdReused: ("INVALID_ARGUMENT", "REQUEST_ID_REUSED"),
     errors.DecisionNotFound: ("NOT_FOUND", "DECISION_NOT_FOUND"),
     errors.QueueFull: ("RESOURCE_EXHAUSTED", "QUEUE_FULL"),
+    errors.QuotaExceeded: ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
     errors.PredictedLate: ("DEADLINE_EXCEEDED", "PREDICTED_LATE"),
     errors.Draining: ("UNAVAILABLE", "DRAINING"),
     errors.ModelFailed: ("INTERNAL", "MODEL_FAILED"),

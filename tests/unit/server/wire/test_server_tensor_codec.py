@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.engine.inference import InferResult, Unreadable
 from server.errors import InvalidTensor, NotOffered
+from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import DataType, Tensor, to_raw
 from server.wire.tensor_codec import read_request, write_response
 
@@ -76,16 +77,16 @@ def assert_same(read: Tensor, sent: Tensor) -> None:
 
 @given(st.lists(tensors(list(DataType)), min_size=1, max_size=3))
 def test_raw_requests_read_back(sent: list[Tensor]) -> None:
-    command = read_request(request_of(sent, raw=True), 7.0)
+    command = read_request(request_of(sent, raw=True), Terms(7.0))
 
-    assert (command.model, command.version, command.deadline) == ("m", "1", 7.0)
+    assert (command.model, command.version, command.terms.deadline) == ("m", "1", 7.0)
     for read, original in zip(command.inputs, sent, strict=True):
         assert_same(read, original)
 
 
 @given(st.lists(tensors(TYPED), min_size=1, max_size=3))
 def test_typed_requests_read_back(sent: list[Tensor]) -> None:
-    for read, original in zip(read_request(request_of(sent, raw=False), 7.0).inputs, sent, strict=True):
+    for read, original in zip(read_request(request_of(sent, raw=False), Terms(7.0)).inputs, sent, strict=True):
         assert_same(read, original)
 
 
@@ -114,13 +115,13 @@ def test_outputs_wanted_are_passed_on_in_their_order() -> None:
     for name in ("b", "a"):
         request.outputs.add(name=name)
 
-    assert read_request(request, 0).outputs == ["b", "a"]
+    assert read_request(request, ANY_TIME).outputs == ["b", "a"]
 
 
 def refusal(*inputs: Input, raw: list[bytes] | None = None) -> list[tuple[str, str]]:
     """Fields and descriptions of what is refused at once, else of the inputs that cannot be read."""
     try:
-        command = read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw or []), 0)
+        command = read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw or []), ANY_TIME)
     except InvalidTensor as refused:
         return [(error.field, error.description) for error in refused.fields]
     unreadable = [(i, tensor) for i, tensor in enumerate(command.inputs) if isinstance(tensor, Unreadable)]
@@ -224,7 +225,7 @@ def test_parameters_that_would_change_the_answer_are_refused_by_name(parameter: 
     request.outputs.add(name="y").parameters[parameter].string_param = "1"
 
     with pytest.raises(NotOffered) as refused:
-        read_request(request, 0)
+        read_request(request, ANY_TIME)
     assert refused.value.fields[0].field == f'outputs[0].parameters["{parameter}"]'
 
 
@@ -246,7 +247,7 @@ MESSAGES: st.SearchStrategy[Any] = st.builds(
 @given(st.lists(MESSAGES, max_size=3), st.lists(st.binary(max_size=16), max_size=3))
 def test_whatever_is_sent_it_is_read_or_refused(inputs: list[Input], raw: list[bytes]) -> None:
     try:
-        command = read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw), 0)
+        command = read_request(ModelInferRequest(inputs=inputs, raw_input_contents=raw), ANY_TIME)
     except InvalidTensor:
         return
     assert [tensor.name for tensor in command.inputs] == [message.name for message in inputs]

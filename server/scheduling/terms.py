@@ -1,0 +1,26 @@
+"""What a caller brings beside the rows: by when, how urgently, and on whose quota."""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Priority(IntEnum):
+    """How urgent the rows are; the numbers are those of Triton's `priority` parameter."""
+
+    HIGH = 1
+    NORMAL = 2
+    BATCH = 3
+
+
+class Terms(NamedTuple):
+    """Terms of one call. `deadline` is on the monotonic clock, `caller` an identity, empty where nobody keeps count."""
+
+    deadline: float = math.inf
+    priority: Priority = Priority.NORMAL
+    caller: str = ""
+
+
+ANY_TIME = Terms()
