@@ -80,9 +80,7 @@ class InferenceService:
     async def _model_config(self, request: pb.ModelConfigRequest, _terms: Terms) -> pb.ModelConfigResponse:
         return pb.ModelConfigResponse(config=write_config(self._engine.served(request.name, request.version)))
 
-    async def _model_statistics(
-        self, request: pb.ModelStatisticsRequest, _terms: Terms
-    ) -> pb.ModelStatisticsResponse:
+    async def _model_statistics(self, request: pb.ModelStatisticsRequest, _terms: Terms) -> pb.ModelStatisticsResponse:
         serving = self._engine.serving(request.name, request.version)
         return pb.ModelStatisticsResponse(model_stats=map(write_statistics, serving))
 

@@ -75,7 +75,9 @@ class RequestStream(Generic[Request]):
         if reading.cancelled():
             await abort(context, self._calls.error(self._dialect.method, draining()))
 
-    async def _read(self, requests: AsyncIterator[bytes], context: Context, terms: Terms, tasks: asyncio.TaskGroup) -> None:
+    async def _read(
+        self, requests: AsyncIterator[bytes], context: Context, terms: Terms, tasks: asyncio.TaskGroup
+    ) -> None:
         slots = asyncio.Semaphore(self._max_in_flight)
         order = _InOrder() if self._dialect.in_order else _AsReady()
         await slots.acquire()
@@ -87,7 +89,9 @@ class RequestStream(Generic[Request]):
         await self._calls.leaving.wait()
         reading.cancel()
 
-    async def _answer(self, raw: bytes, context: Context, terms: Terms, place: _Place, slots: asyncio.Semaphore) -> None:
+    async def _answer(
+        self, raw: bytes, context: Context, terms: Terms, place: _Place, slots: asyncio.Semaphore
+    ) -> None:
         started = time.monotonic()
         request, model, outcome = None, "", OK
         try:
