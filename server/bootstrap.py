@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
 import time
@@ -17,7 +18,9 @@ from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
 from server.engine.served import QueueSettings, serve_model
 from server.models.catalogue import Catalogue, load_catalogue
-from server.models.directory import DirectoryRepository
+from server.models.local_cache import LocalCache
+from server.models.locations import default_cache_dir, open_repository
+from server.models.repository import Repository
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
@@ -38,11 +41,13 @@ async def serve(settings: Settings) -> None:
     Raises:
         CannotListen: a port is taken.
         InvalidSettings: the default model is none that the repository can score with.
-        RepositoryError: there is no model repository.
+        RepositoryError: there is no model repository, or it cannot be reached.
     """
+    # Before anything is logged: a URL with credentials is refused and never told.
+    repository = open_models(settings)
     log.info("settings", **settings.model_dump(mode="json"))
     metrics = Metrics()
-    catalogue = load(settings, metrics)
+    catalogue = load(repository, settings, metrics)
     _check_default_model(settings.default_model, catalogue)
     engine = build_engine(settings, catalogue, metrics)
     calls = Calls(metrics, frozenset(catalogue.entries), callers(settings))
@@ -56,14 +61,24 @@ async def serve(settings: Settings) -> None:
     metrics_server.shutdown()
 
 
-def load(settings: Settings, metrics: Metrics) -> Catalogue:
+def open_models(settings: Settings) -> Repository:
+    """The model repository; nothing is read from it yet.
+
+    Raises:
+        RepositoryError: its URL is none that can be read, or holds credentials.
+    """
+    cache = LocalCache(settings.cache_dir or default_cache_dir(os.environ), settings.cache_max_bytes, time.time)
+    return open_repository(settings.model_repository, cache, os.environ)
+
+
+def load(repository: Repository, settings: Settings, metrics: Metrics) -> Catalogue:
     """Loads the repository and reports what became of each model.
 
     Raises:
-        RepositoryError: there is no model repository.
+        RepositoryError: there is no model repository, or it cannot be reached.
     """
     backend = OnnxBackend(settings.intra_op_threads)
-    catalogue = load_catalogue(DirectoryRepository(settings.model_repository), backend)
+    catalogue = load_catalogue(repository, backend)
     for entry in catalogue.entries.values():
         for label, seconds in entry.load_seconds.items():
             metrics.load_seconds.labels(entry.name, label).set(seconds)

@@ -53,7 +53,18 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, frozen=True, extra="forbid", cli_kebab_case=True, cli_prog_name="python -m server"
     )
 
-    model_repository: Annotated[Path, Field(description="folder with one folder per model")]
+    model_repository: Annotated[
+        str, Field(description="folder with one folder per model, s3://bucket/prefix, or (read-only) a URL of fsspec")
+    ]
+    cache_dir: Annotated[
+        Path | None,
+        Field(
+            description="local copies of models that lie in an object store; by default in the user's folder for caches"
+        ),
+    ] = None
+    cache_max_bytes: Annotated[
+        int, Field(ge=0, description="kept there, but for what was used in the last ten minutes")
+    ] = 10 * 1024**3
     config: Annotated[Path | None, Field(description="TOML file with these settings")] = None
     host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
     grpc_port: Annotated[Port, Field(description="0 takes a free port")] = 8001

@@ -7,9 +7,23 @@ alone; what they share (`scorecard_repository`, `plain_repository`, a folder's o
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 _SHARED = {
     path.parent for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith(("test_", "conftest"))
 }
 sys.path[:0] = sorted(map(str, _SHARED))
+
+
+# After the path: what is imported here is found on it.
+from s3_server import S3Server, s3_server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One real S3 server for all tests that need one."""
+    with s3_server() as server:
+        yield server

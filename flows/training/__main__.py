@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -44,10 +45,11 @@ from flows.training.progress import ConsoleProgress, Stages
 from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
 from flows.training.train import Surroundings, train
-from server.models.directory import DirectoryRepository
 from server.models.loader import CannotServe
+from server.models.local_cache import LocalCache
+from server.models.locations import default_cache_dir, open_repository
 from server.models.manifest import InvalidManifest, Scaling
-from server.models.repository import RepositoryError
+from server.models.repository import Repository, RepositoryError
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import CannotLoad
 
@@ -66,11 +68,15 @@ _REFUSALS = (
     *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, InvalidManifest, RepositoryError),
 )
 _RECHECKED_ROWS = 500
+# The server's default: on one machine they share the cache.
+_CACHE_BYTES = 10 * 1024**3
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 app.command("embed")(embed)
 
-RepositoryPath = Annotated[Path, typer.Option("--repository", help="Model repository, a folder; made where it is not.")]
+RepositoryLocation = Annotated[
+    str, typer.Option("--repository", help="Model repository: a folder, made where it is not, or s3://bucket/prefix.")
+]
 ModelName = Annotated[str, typer.Option("--model", help="Name of the model in the repository.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="Name of a spec that ships, or the path of one.")]
 SourceText = Annotated[str, typer.Option("--source", help="embedded, wheel, or a path or URL (.whl, .csv, .parquet).")]
@@ -88,7 +94,7 @@ ReferBand = Annotated[float, typer.Option(min=0, max=0.9999, help="Refer PDs wit
 
 @app.command("train")
 def train_command(
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryLocation = "model_repository",
     model: ModelName = "scorecard",
     dataset: DatasetName = "sba_7a",
     source: SourceText = "embedded",
@@ -144,12 +150,12 @@ def check_command(
 @app.command("validate")
 def validate_command(
     build: Annotated[str, typer.Argument(help="Digest of a build, or an alias.")],
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryLocation = "model_repository",
     model: ModelName = "scorecard",
 ) -> None:
     """Checks a registered build again: files, golden rows, and its graphs against each other."""
     with _refusals_told():
-        models = DirectoryRepository(repository)
+        models = _models(repository)
         digest = models.aliases(model).get(build, build)
         result = recheck_build(models, model, digest, OnnxBackend(), generated=_RECHECKED_ROWS, seed=0)
     typer.echo(
@@ -163,13 +169,13 @@ def held_out_command(
     output: Annotated[Path, typer.Argument(help="The CSV file to write.")],
     build: Annotated[str, typer.Option(help="Digest of a build, or an alias.")] = "champion",
     rows: Annotated[int, typer.Option(min=1, help="Applications to draw.")] = 1000,
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryLocation = "model_repository",
     model: ModelName = "scorecard",
     source: SourceText = "embedded",
 ) -> None:
     """Writes applications that a build never saw, from the year after its as-of date, with what became of them."""
     with _refusals_told():
-        models = DirectoryRepository(repository)
+        models = _models(repository)
         manifest = models.manifest(model, models.aliases(model).get(build, build))
         loans = load_loans(load_spec(manifest.training.dataset), parse_source(source))
         write_held_out(draw_held_out(loans, manifest, rows), manifest, output)
@@ -202,16 +208,21 @@ def _plan(
     )
 
 
-def _surroundings(repository: Path, source: str) -> Surroundings:
+def _surroundings(repository: str, source: str) -> Surroundings:
     return Surroundings(
         fit_network=fit_network,
-        repository=DirectoryRepository(repository),
+        repository=_models(repository),
         backend=OnnxBackend(),
         now=lambda: datetime.now(UTC),
         code_revision=code_revision(Path(__file__).parent),
         source=source,
         by=_user(),
     )
+
+
+def _models(location: str) -> Repository:
+    cache = LocalCache(default_cache_dir(os.environ), _CACHE_BYTES, time.time)
+    return open_repository(location, cache, os.environ)
 
 
 def _user() -> str:

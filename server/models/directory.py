@@ -29,6 +29,7 @@ from server.models.repository import (
     is_digest,
     is_name,
     is_version,
+    model_file_path,
     model_path,
     moved_alias,
     no_build,
@@ -53,7 +54,8 @@ class DirectoryRepository:
         return sorted(name for name in names if self.digests(name) or self.versions(name))
 
     def digests(self, model: str) -> list[str]:
-        return sorted(p.name for p in _folders(self.root / model_path(model) / BUILDS) if is_digest(p.name))
+        found = _folders(self.root / model_path(model) / BUILDS)
+        return sorted(path.name for path in found if is_digest(path.name) and (path / MANIFEST).is_file())
 
     def versions(self, model: str) -> list[int]:
         return sorted(int(p.name) for p in _folders(self.root / model_path(model)) if is_version(p.name))
@@ -65,7 +67,7 @@ class DirectoryRepository:
         return folder
 
     def model_file(self, model: str, name: str) -> bytes | None:
-        return _content(self.root / model_path(model) / name)
+        return _content(self.root / model_file_path(model, name))
 
     def stamp(self, model: str, version: str) -> str:
         if is_digest(version):
@@ -78,7 +80,7 @@ class DirectoryRepository:
 
     def build_folder(self, model: str, digest: str) -> Path:
         folder = self.root / build_path(model, digest)
-        if not folder.is_dir():
+        if not (folder / MANIFEST).is_file():
             raise no_build(model, digest)
         return folder
 
@@ -93,7 +95,7 @@ class DirectoryRepository:
     def add_build(self, manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> str:
         check_names(manifest, files, attestations)
         target = self.root / build_path(manifest.model, manifest.digest)
-        if target.is_dir():
+        if (target / MANIFEST).is_file():
             self.verify(manifest.model, manifest.digest)
             return manifest.digest
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +105,8 @@ class DirectoryRepository:
             write_files(staging / ATTESTATIONS, attestations)
             check_folder(manifest, staging)
             with self._lock(manifest.model):
-                if not target.is_dir():
+                if not (target / MANIFEST).is_file():
+                    shutil.rmtree(target, ignore_errors=True)  # what a copy left half done
                     staging.chmod(0o755)
                     staging.rename(target)
             sync_folder(target.parent)

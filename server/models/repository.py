@@ -87,7 +87,11 @@ class Repository(Protocol):
         ...
 
     def model_file(self, model: str, name: str) -> bytes | None:
-        """A file of the model's own folder, beside its numbered versions (`config.pbtxt`, `warmup/...`), or None."""
+        """A file of the model's own folder, beside its numbered versions (`config.pbtxt`, `warmup/...`), or None.
+
+        Raises:
+            RepositoryError: the name leads elsewhere.
+        """
         ...
 
     def stamp(self, model: str, version: str) -> str:
@@ -200,6 +204,17 @@ def model_path(model: str) -> str:
     return model
 
 
+def model_file_path(model: str, name: str) -> str:
+    """The path of a file in a model's folder, or in a folder within it.
+
+    Raises:
+        RepositoryError: a name is not allowed.
+    """
+    if not all(map(is_name, name.split("/"))):
+        raise RepositoryError(f"file name {name!r} is not allowed")
+    return f"{model_path(model)}/{name}"
+
+
 def build_path(model: str, digest: str) -> str:
     """The path of a build.
 
@@ -234,7 +249,7 @@ def attestation_path(model: str, digest: str, name: str) -> str:
 
 
 def no_build(model: str, digest: str) -> RepositoryError:
-    return RepositoryError(f"model {model!r} has no build {digest}")
+    return RepositoryError(f"model {model!r} has no build {digest}: no {MANIFEST} there")
 
 
 def checked_manifest(model: str, digest: str, document: bytes) -> Manifest:

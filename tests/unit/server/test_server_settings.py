@@ -21,14 +21,14 @@ def toml(tmp_path: Path) -> Path:
 def test_only_the_model_repository_must_be_given() -> None:
     settings = read_settings(["--model-repository", "models"])
 
-    assert settings.model_repository == Path("models")
+    assert settings.model_repository == "models"
     assert (settings.host, settings.grpc_port, settings.metrics_port) == ("127.0.0.1", 8001, 8002)
 
 
 def test_what_was_read_is_validated_settings_that_cannot_be_changed() -> None:
     settings = read_settings(["--model-repository", "models", "--grpc-port", "9001"])
 
-    assert settings == Settings(model_repository=Path("models"), grpc_port=9001)
+    assert settings == Settings(model_repository="models", grpc_port=9001)
     with pytest.raises(ValidationError, match="frozen"):
         settings.grpc_port = 1
 
@@ -42,7 +42,7 @@ def test_the_command_line_beats_the_environment_which_beats_the_file_which_beats
 
     settings = read_settings(["--config", str(toml), "--grpc-port", "3"])
 
-    assert (settings.grpc_port, settings.host, settings.model_repository) == (3, "environment", Path("file"))
+    assert (settings.grpc_port, settings.host, settings.model_repository) == (3, "environment", "file")
     assert (settings.log_level, settings.metrics_port) == ("debug", 8002)
 
 
@@ -53,8 +53,8 @@ def test_the_file_may_be_named_by_the_environment_and_the_command_line_names_ano
     (tmp_path / "b.toml").write_text('model_repository = "b"')
     monkeypatch.setenv("CREDENCE_CONFIG", str(tmp_path / "a.toml"))
 
-    assert read_settings([]).model_repository == Path("a")
-    assert read_settings([f"--config={tmp_path / 'b.toml'}"]).model_repository == Path("b")
+    assert read_settings([]).model_repository == "a"
+    assert read_settings([f"--config={tmp_path / 'b.toml'}"]).model_repository == "b"
 
 
 def test_variables_of_other_programs_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
