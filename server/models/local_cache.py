@@ -66,6 +66,7 @@ class LocalCache:
         staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._root))
         try:
             fill(staging)
+            self._used(staging)
             try:
                 staging.rename(entry)
             except OSError:
