@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -46,10 +45,9 @@ from flows.training.samples import NoSample
 from flows.training.summary import ingest_summary, performance_table
 from flows.training.train import Surroundings, train
 from server.models.loader import CannotServe
-from server.models.local_cache import LocalCache
-from server.models.locations import default_cache_dir, open_repository
+from server.models.locations import open_for_command
 from server.models.manifest import InvalidManifest, Scaling
-from server.models.repository import Repository, RepositoryError
+from server.models.repository import RepositoryError
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import CannotLoad
 
@@ -68,8 +66,6 @@ _REFUSALS = (
     *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, InvalidManifest, RepositoryError),
 )
 _RECHECKED_ROWS = 500
-# The server's default: on one machine they share the cache.
-_CACHE_BYTES = 10 * 1024**3
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 app.command("embed")(embed)
@@ -155,7 +151,7 @@ def validate_command(
 ) -> None:
     """Checks a registered build again: files, golden rows, and its graphs against each other."""
     with _refusals_told():
-        models = _models(repository)
+        models = open_for_command(repository, os.environ)
         digest = models.aliases(model).get(build, build)
         result = recheck_build(models, model, digest, OnnxBackend(), generated=_RECHECKED_ROWS, seed=0)
     typer.echo(
@@ -175,7 +171,7 @@ def held_out_command(
 ) -> None:
     """Writes applications that a build never saw, from the year after its as-of date, with what became of them."""
     with _refusals_told():
-        models = _models(repository)
+        models = open_for_command(repository, os.environ)
         manifest = models.manifest(model, models.aliases(model).get(build, build))
         loans = load_loans(load_spec(manifest.training.dataset), parse_source(source))
         write_held_out(draw_held_out(loans, manifest, rows), manifest, output)
@@ -211,18 +207,13 @@ def _plan(
 def _surroundings(repository: str, source: str) -> Surroundings:
     return Surroundings(
         fit_network=fit_network,
-        repository=_models(repository),
+        repository=open_for_command(repository, os.environ),
         backend=OnnxBackend(),
         now=lambda: datetime.now(UTC),
         code_revision=code_revision(Path(__file__).parent),
         source=source,
         by=_user(),
     )
-
-
-def _models(location: str) -> Repository:
-    cache = LocalCache(default_cache_dir(os.environ), _CACHE_BYTES, time.time)
-    return open_repository(location, cache, os.environ)
 
 
 def _user() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from server.models.objects import Objects
 from server.models.repository import Repository, RepositoryError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:::|://)")
+# As the server's setting: who keeps less would remove what the server keeps.
+_CACHE_BYTES = 10 * 1024**3
 _USER = re.compile(r"://[^/]*@")
 
 
@@ -34,6 +37,15 @@ def open_repository(location: str, cache: LocalCache, environment: Mapping[str, 
     if _URL.match(location):
         return ObjectRepository(_objects(location, environment), cache)
     return DirectoryRepository(Path(location))
+
+
+def open_for_command(location: str, environment: Mapping[str, str]) -> Repository:
+    """The repository as commands open it: with the cache that a server on this machine has by default.
+
+    Raises:
+        RepositoryError: as `open_repository`.
+    """
+    return open_repository(location, LocalCache(default_cache_dir(environment), _CACHE_BYTES, time.time), environment)
 
 
 def default_cache_dir(environment: Mapping[str, str]) -> Path:
