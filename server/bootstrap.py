@@ -7,8 +7,11 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import structlog
@@ -16,11 +19,16 @@ from prometheus_client import start_http_server
 
 from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
+from server.engine.model_control import ModelControl
+from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, serve_model
-from server.models.catalogue import Catalogue, load_catalogue
+from server.models.catalogue import Catalogue, ModelEntry
 from server.models.local_cache import LocalCache
 from server.models.locations import default_cache_dir, open_repository
+from server.models.refresh import Refresher, survey
 from server.models.repository import Repository
+from server.models.version_policy import InvalidPolicy, parse_version_policy
+from server.models.wanted import Rules
 from server.observe.metrics import Metrics
 from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
@@ -29,8 +37,11 @@ from server.settings import CallerQuota, InvalidSettings, Settings
 from server.wire.callers import Callers
 from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
+from server.wire.health import Health
 from server.wire.inference import InferenceService
-from server.wire.server import CannotListen, WireLimits, WireServer
+from server.wire.server import SERVICES, CannotListen, WireLimits, WireServer
+
+ALL_MODELS = "*"
 
 log = structlog.get_logger()
 
@@ -40,24 +51,41 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         CannotListen: a port is taken.
-        InvalidSettings: the default model is none that the repository can score with.
+        InvalidSettings: a setting names a model that the repository does not have, or needs another one.
         RepositoryError: there is no model repository, or it cannot be reached.
     """
     # Before anything is logged: a URL with credentials is refused and never told.
     repository = open_models(settings)
     log.info("settings", **settings.model_dump(mode="json"))
-    metrics = Metrics()
-    catalogue = load(repository, settings, metrics)
-    _check_default_model(settings.default_model, catalogue)
-    engine = build_engine(settings, catalogue, metrics)
-    calls = Calls(metrics, frozenset(catalogue.entries), callers(settings))
-    wire = _wire(settings, engine, calls)
     stop = _stop_event()
+    metrics = Metrics()
+    models = await asyncio.to_thread(survey, repository)
+    refresher = Refresher(repository, OnnxBackend(settings.intra_op_threads), _rules(settings, models), time.monotonic)
+    at_start = _models_at_start(settings, models)
+    engine = build_engine(settings, models, metrics)
+    health = Health(SERVICES)
+    threads = ThreadPoolExecutor(settings.load_concurrency, thread_name_prefix="load")
+    control = ModelControl(refresher, engine, threads, metrics.models, partial(_show_health, health, engine))
+    try:
+        if await _finished_before(stop, control.start(at_start)):
+            await _serve(settings, metrics, engine, control, health, stop)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        await engine.close()
+    log.info("stopped")
 
+
+async def _serve(
+    settings: Settings, metrics: Metrics, engine: Engine, control: ModelControl, health: Health, stop: asyncio.Event
+) -> None:
+    calls = Calls(metrics, lambda name: name in engine.catalogue.entries, callers(settings))
+    wire = _wire(settings, engine, calls, health)
     metrics_server = _serve_metrics(settings, metrics)
-    await _start(settings, catalogue, wire, metrics_server.server_port)
+    await _start(settings, engine, wire, metrics_server.server_port)
+    polling = asyncio.create_task(_poll(settings, control))
     await stop.wait()
-    await _drain(settings, engine, wire)
+    polling.cancel()
+    await _drain(settings, engine, wire, health)
     metrics_server.shutdown()
 
 
@@ -71,43 +99,85 @@ def open_models(settings: Settings) -> Repository:
     return open_repository(settings.model_repository, cache, os.environ)
 
 
-def load(repository: Repository, settings: Settings, metrics: Metrics) -> Catalogue:
-    """Loads the repository and reports what became of each model.
+async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Runs `work` to its end, or until the process is asked to stop; whether it came to its end."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    return False
+
+
+async def _poll(settings: Settings, control: ModelControl) -> None:
+    while settings.model_control_mode == "poll":
+        await asyncio.sleep(settings.repository_poll_s)
+        await control.poll()
+
+
+def _rules(settings: Settings, models: Sequence[ModelEntry]) -> Rules:
+    """What the settings say of single models.
 
     Raises:
-        RepositoryError: there is no model repository, or it cannot be reached.
+        InvalidSettings: a policy cannot be read, or the repository has no such scorecard to pin.
     """
-    backend = OnnxBackend(settings.intra_op_threads)
-    catalogue = load_catalogue(repository, backend)
-    for entry in catalogue.entries.values():
-        for label, seconds in entry.load_seconds.items():
-            metrics.load_seconds.labels(entry.name, label).set(seconds)
-            metrics.model_ready.labels(entry.name, label).set(label in entry.loaded)
-        champion = entry.serving
-        if champion and champion.scorecard:
-            as_of = champion.scorecard.manifest.training.as_of
-            labels = (entry.name, champion.version, str(as_of or ""), champion.session.fingerprint)
-            metrics.build_info.labels(*labels).set(1)
-    return catalogue
+    pins = dict(settings.pin_build)
+    if settings.pin:
+        scorecards = [model.name for model in models if model.scorecard]
+        if len(scorecards) != 1:
+            raise InvalidSettings(
+                f"pin = {settings.pin!r}: the repository has {len(scorecards)} scorecards, not one: use pin_build"
+            )
+        pins.setdefault(scorecards[0], settings.pin)
+    for name in pins:
+        _check_scorecard("pin_build", name, models)
+    if settings.default_model:
+        _check_scorecard("default_model", settings.default_model, models)
+    try:
+        policies = {name: parse_version_policy(text) for name, text in settings.version_policy.items()}
+    except InvalidPolicy as error:
+        raise InvalidSettings(str(error)) from None
+    return Rules(policies, pins)
 
 
-def _check_default_model(name: str, catalogue: Catalogue) -> None:
-    known = catalogue.scorecards()
-    if name and name not in known:
+def _check_scorecard(setting: str, name: str, models: Sequence[ModelEntry]) -> None:
+    known = [model.name for model in models if model.scorecard]
+    if name not in known:
         scorecards = ", ".join(map(repr, known)) or "none"
-        raise InvalidSettings(f"default_model = {name!r}: no such scorecard in the repository, which has {scorecards}")
+        raise InvalidSettings(f"{setting} = {name!r}: no such scorecard in the repository, which has {scorecards}")
 
 
-def build_engine(settings: Settings, catalogue: Catalogue, metrics: Metrics) -> Engine:
-    """The engine over a loaded catalogue; called on the event loop that will serve."""
+def _models_at_start(settings: Settings, models: Sequence[ModelEntry]) -> list[str]:
+    """Names of the models to load before anything is served.
+
+    Raises:
+        InvalidSettings: `load_model` names a model that is not there, or is given where all are loaded anyway.
+    """
+    names = [model.name for model in models]
+    if settings.model_control_mode != "explicit":
+        if settings.load_model:
+            raise InvalidSettings(f"load_model = {settings.load_model[0]!r}: needs model_control_mode = 'explicit'")
+        return names
+    unknown = [name for name in settings.load_model if name not in (*names, ALL_MODELS)]
+    if unknown:
+        known = ", ".join(map(repr, names)) or "none"
+        raise InvalidSettings(f"load_model = {unknown[0]!r}: no such model in the repository, which has {known}")
+    return [name for name in names if name in settings.load_model or ALL_MODELS in settings.load_model]
+
+
+def build_engine(settings: Settings, models: Sequence[ModelEntry], metrics: Metrics) -> Engine:
+    """The engine over models of which none is loaded yet; called on the event loop that will serve."""
     queues = QueueSettings(
         settings.max_rows_per_call,
         infer=Limits(settings.max_batch_rows, settings.max_queue_rows, settings.inline_below_ms / 1e3),
         explain=Limits(settings.max_explain_batch_rows, settings.max_explain_queue_rows, inline_below_s=0),
     )
     return Engine(
-        catalogue,
+        Catalogue({model.name: model for model in models}, ready_when_idle=settings.model_control_mode == "explicit"),
         partial(serve_model, settings=queues, metrics=metrics),
+        Retiring(settings.explained_builds, metrics.models),
         settings.default_model,
         EngineLimits(settings.max_rows_per_call, settings.recent_decisions, settings.reasons_margin_ms / 1e3),
         _quotas(settings, metrics),
@@ -134,13 +204,13 @@ def _quota(quota: CallerQuota) -> Quota:
     return Quota(quota.rows_per_s, quota.burst_rows)
 
 
-def _wire(settings: Settings, engine: Engine, calls: Calls) -> WireServer:
+def _wire(settings: Settings, engine: Engine, calls: Calls, health: Health) -> WireServer:
     services = (
         InferenceService(engine, version("credence"), settings.max_stream_requests),
         CreditScoringService(engine, settings.max_stream_requests),
     )
     limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)
-    return WireServer(_address(settings.host, settings.grpc_port), limits, services, calls)
+    return WireServer(_address(settings.host, settings.grpc_port), limits, services, calls, health)
 
 
 def _serve_metrics(settings: Settings, metrics: Metrics) -> WSGIServer:
@@ -152,23 +222,25 @@ def _serve_metrics(settings: Settings, metrics: Metrics) -> WSGIServer:
     return server
 
 
-async def _start(settings: Settings, catalogue: Catalogue, wire: WireServer, metrics_port: int) -> None:
-    models = {name: entry.ready for name, entry in catalogue.entries.items()}
-    await wire.set_health(serving=catalogue.ready, models=models)
+def _show_health(health: Health, engine: Engine) -> None:
+    models = {name: entry.ready for name, entry in engine.catalogue.entries.items()}
+    health.show(serving=engine.catalogue.ready, models=models)
+
+
+async def _start(settings: Settings, engine: Engine, wire: WireServer, metrics_port: int) -> None:
     port = await wire.start()
-    tell, event = (log.info, "serving") if catalogue.ready else (log.warning, "listening, not ready")
+    ready = engine.catalogue.ready
+    tell, event = (log.info, "serving") if ready else (log.warning, "listening, not ready")
+    models = {name: entry.ready for name, entry in engine.catalogue.entries.items()}
     tell(event, grpc=_address(settings.host, port), metrics=_address(settings.host, metrics_port), models=models)
 
 
-async def _drain(settings: Settings, engine: Engine, wire: WireServer) -> None:
+async def _drain(settings: Settings, engine: Engine, wire: WireServer, health: Health) -> None:
     log.info("draining", delay_s=settings.drain_delay_s, at_most_s=settings.drain_s)
     engine.begin_drain()
-    await wire.begin_drain()
+    health.leave()
     await asyncio.sleep(settings.drain_delay_s)
     await wire.stop(settings.drain_s)
-    await engine.drained()
-    engine.close()
-    log.info("stopped")
 
 
 def _address(host: str, port: int) -> str:

@@ -44,6 +44,12 @@ class ModelNotReady(ServingError):
     reason = "MODEL_NOT_READY"
 
 
+class LoadFailed(ServingError):
+    """A model did not load; the message says why. What served goes on serving."""
+
+    reason = "LOAD_FAILED"
+
+
 class InvalidTensor(ServingError):
     reason = "INVALID_TENSOR"
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
     CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -30,6 +31,7 @@ _CLIENT_TARGET = "CREDENCE_TARGET"
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Count = Annotated[int, Field(ge=1)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Caller = Annotated[str, Field(pattern=r"^(key:[0-9a-f]{16}|peer:[^/\s]+)$")]
 
 
@@ -72,6 +74,31 @@ class Settings(BaseSettings):
     default_model: Annotated[
         str, Field(description="the model of a Score that names none; by default the only scorecard")
     ] = ""
+
+    model_control_mode: Annotated[
+        Literal["none", "poll", "explicit"],
+        Field(description="none: load at start; poll: follow the repository; explicit: load and unload by call"),
+    ] = "none"
+    repository_poll_s: Annotated[float, Field(gt=0, le=86400, description="between looks at the repository (poll)")] = (
+        15
+    )
+    load_model: Annotated[
+        tuple[str, ...], Field(description="a model to load at start (explicit); * is all of them; may be repeated")
+    ] = ()
+    load_concurrency: Annotated[Count, Field(le=64, description="models that are loaded at a time")] = 2
+    version_policy: Annotated[
+        dict[str, str],
+        Field(description="MODEL=latest:N, MODEL=all or MODEL=specific:N:N...: which numbered versions serve"),
+    ] = {}
+    pin: Annotated[
+        Digest | None, Field(description="digest that the only scorecard serves, whatever its champion is")
+    ] = None
+    pin_build: Annotated[
+        dict[str, Digest], Field(description="MODEL=DIGEST that the model serves, whatever its champion is")
+    ] = {}
+    explained_builds: Annotated[
+        int, Field(ge=0, description="replaced builds of a model that still explain their decisions")
+    ] = 2
 
     max_message_bytes: Annotated[int, Field(ge=1024, description="largest request or answer")] = 64 * 1024 * 1024
     max_rows_per_call: Annotated[Count, Field(description="rows or applications in one call")] = 4096
@@ -135,6 +162,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         values = dict(Sourced())  # type: ignore[call-arg]  # the sources give the fields
     except ValidationError as error:
         problems += map(_problem, error.errors())
+    except SettingsError as error:
+        raise InvalidSettings(f"command line: {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
     if problems:

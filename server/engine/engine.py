@@ -15,6 +15,7 @@ from server.engine.decision_ids import DecisionIds
 from server.engine.explaining import NOT_ASKED, UNAVAILABLE, Explained, explain_one, explain_until
 from server.engine.inference import InferCommand, InferResult
 from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
+from server.engine.retiring import Retiring
 from server.engine.scoring import (
     Reason,
     ReasonsStatus,
@@ -27,7 +28,7 @@ from server.engine.scoring import (
     wants_reasons,
 )
 from server.engine.served import ServedModel
-from server.errors import FieldError, InvalidRequest, ModelNotReady, NotOffered, TooManyRows
+from server.errors import DecisionNotFound, FieldError, InvalidRequest, ModelNotReady, NotOffered, TooManyRows
 from server.models.catalogue import Catalogue
 from server.models.features import Application
 from server.models.loader import PROBABILITY, LoadedModel, Scorecard
@@ -56,12 +57,21 @@ class Explanation:
     reasons: Sequence[Reason]
 
 
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What serves: a catalogue, and the queues before each model that is loaded in it."""
+
+    catalogue: Catalogue
+    models: Mapping[LoadedModel, ServedModel]
+
+
 class Engine:
     """Serves the models of a catalogue. Belongs to one event loop.
 
     Args:
-        catalogue: what is loaded.
+        catalogue: what serves at first.
         serve: puts queues before a loaded model.
+        retiring: closes what serves no more.
         default_model: answers a Score that names none; empty: the only scorecard there is.
         limits: bounds of single calls.
         quotas: of the callers.
@@ -74,6 +84,7 @@ class Engine:
         self,
         catalogue: Catalogue,
         serve: Callable[[LoadedModel], ServedModel],
+        retiring: Retiring,
         default_model: str,
         limits: EngineLimits,
         quotas: Quotas,
@@ -81,21 +92,37 @@ class Engine:
         clock: Callable[[], float],
         decision_ids: DecisionIds,
     ) -> None:
-        self.catalogue = catalogue
+        self._serve = serve
+        self.retiring = retiring
+        self._now = _Snapshot(Catalogue(), {})
         self.limits = limits
         self._default_model = default_model
         self._quotas = quotas
         self._metrics = metrics
         self._clock = clock
         self._decision_ids = decision_ids
-        self._served = {
-            (name, version): serve(model)
-            for name, entry in catalogue.entries.items()
-            for version, model in entry.loaded.items()
-        }
         self._leaving = False
         self._recent = RecentDecisions(limits.recent_decisions)
         self._ledger = RequestLedger[ScoreResult](limits.recent_decisions, lambda answer: len(answer.results))
+        self.swap(catalogue)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What serves now; another one after a swap."""
+        return self._now.catalogue
+
+    def swap(self, catalogue: Catalogue) -> None:
+        """Puts a catalogue in the place of the one that serves: from one call to the next, and no call sees both.
+
+        Calls that are being answered go on with the version that they began with; it is closed after the last of them.
+        """
+        before = self._now.models
+        models = [model for entry in catalogue.entries.values() for model in entry.loaded.values()]
+        after = {model: before.get(model) or self._serve(model) for model in models}
+        self._now = _Snapshot(catalogue, after)
+        for model, served in before.items():
+            if model not in after:
+                self.retiring.retire(served)
 
     @property
     def ready(self) -> bool:
@@ -124,8 +151,8 @@ class Engine:
         Raises:
             ModelNotFound, ModelNotReady: nothing does, for now or at all.
         """
-        loaded = self.catalogue.resolve(model, version)
-        return self._served[loaded.name, loaded.version]
+        now = self._now
+        return now.models[now.catalogue.resolve(model, version)]
 
     def serving(self, model: str, version: str) -> list[ServedModel]:
         """What serves of a model, or of all if it is empty; with a version that one alone.
@@ -140,7 +167,7 @@ class Engine:
         if version:
             return [self.served(model, version)]
         name = model and self.catalogue.entry(model).name
-        return [served for served in self._served.values() if name in ("", served.model.name)]
+        return [served for served in self._now.models.values() if name in ("", served.model.name)]
 
     def scorecard(self, model: str, version: str) -> tuple[ServedModel, Scorecard]:
         """The scorecard that answers for (model, version); an empty model is the default one.
@@ -165,7 +192,8 @@ class Engine:
         work, group = served.tensors.to_work(command)
         served.request_rows.observe(work.rows)
         self._quotas.charge(command.terms.caller, work.rows)
-        arrays = await served.queue.submit(work, group, command.terms)
+        with served.calls:
+            arrays = await served.queue.submit(work, group, command.terms)
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
     def admit(self, applications: int, terms: Terms) -> None:
@@ -205,7 +233,7 @@ class Engine:
         """Reasons for a decision made earlier, by the build that made it.
 
         Raises:
-            DecisionNotFound: it is not remembered.
+            DecisionNotFound: it is not remembered, or the build has been replaced and closed.
             ServingError: as `explain_one`.
         """
         return await self._explain(decision_id, self._recent.get(decision_id), limit, terms)
@@ -220,18 +248,14 @@ class Engine:
         """
         served, scorecard = self.scorecard(model, version)
         columns = scorecard.schema.encode([application])
-        (probability,) = await self._probabilities(served, columns, 1, terms)
-        decided = _decided(served, scorecard, columns, 0, probability)
-        return await self._explain("", decided, limit, terms)
+        with served.calls:
+            (probability,) = await self._probabilities(served, columns, 1, terms)
+            decided = _decided(served, scorecard, columns, 0, probability)
+            return await self._explain("", decided, limit, terms)
 
-    async def drained(self) -> None:
-        """Waits until no queue has work."""
-        await asyncio.gather(*(served.drained() for served in self._served.values()))
-
-    def close(self) -> None:
-        for served in self._served.values():
-            served.close()
-        self.catalogue.close()
+    async def close(self) -> None:
+        """Closes every session, once what waits in the queues is done; nothing is asked of the engine any more."""
+        await asyncio.gather(*(served.close() for served in self._now.models.values()), self.retiring.close())
 
     def _only_scorecard(self) -> str:
         if self._default_model:
@@ -248,9 +272,10 @@ class Engine:
         self.check_count(count)
         served.request_rows.observe(count)
         columns = scorecard.schema.encode(command.applications)
-        probabilities = await self._probabilities(served, columns, count, command.terms)
-        decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
-        explained = await self._reasons(served, command, columns, decisions)
+        with served.calls:
+            probabilities = await self._probabilities(served, columns, count, command.terms)
+            decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
+            explained = await self._reasons(served, command, columns, decisions)
         # Nothing is awaited from here on: a call that is cancelled has made no decision, and its repetition makes the first.
         results = [self._record(*made) for made in zip(command.ids, decisions, explained, strict=True)]
         return ScoreResult(served.model.name, served.model.version, results)
@@ -263,12 +288,12 @@ class Engine:
         return checked_probabilities(output)
 
     def _record(self, application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
-        model = decided.served.model
+        build = decided.by
         decision_id = self._decision_ids.take()
         self._recent.add(decision_id, decided)
-        self._metrics.decision(model.name, model.version, decided.decision.value, decided.probability)
+        self._metrics.decision(build.model, build.version, decided.decision.value, decided.probability)
         if explained.status is ReasonsStatus.DEFERRED:
-            self._metrics.reasons_deferred_total.labels(model.name).inc()
+            self._metrics.reasons_deferred_total.labels(build.model).inc()
         return ScoredApplication(
             application_id,
             decision_id,
@@ -300,11 +325,13 @@ class Engine:
         return explained
 
     async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, terms: Terms) -> Explanation:
-        served = decided.served
-        if served.explainer is None:
-            raise NotOffered(f"build {served.model.version} of {served.model.name!r} has no explanation graph")
-        reasons = await explain_one(served.explainer, decided.columns, decided.row, limit, terms)
-        return Explanation(served.model.name, served.model.version, decision_id, decided, reasons)
+        build = decided.by
+        if build.closed:
+            raise DecisionNotFound(f"the decision was made by build {build.version}, which has been closed since")
+        if build.explainer is None:
+            raise NotOffered(f"build {build.version} of {build.model!r} has no explanation graph")
+        reasons = await explain_one(build.explainer, decided.columns, decided.row, limit, terms)
+        return Explanation(build.model, build.version, decision_id, decided, reasons)
 
 
 def _decided(
@@ -312,4 +339,4 @@ def _decided(
 ) -> DecidedApplication:
     manifest = scorecard.manifest
     score = score_points(manifest.scaling, probability)
-    return DecidedApplication(served, columns, row, probability, score, decide(manifest.cutoffs, probability))
+    return DecidedApplication(served.build, columns, row, probability, score, decide(manifest.cutoffs, probability))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from server.engine.scoring import Decision
-from server.engine.served import ServedModel
+from server.engine.served import DecidingBuild
 from server.errors import DecisionNotFound, RequestIdReused
 from server.tensors import Array
 
@@ -21,9 +21,9 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class DecidedApplication:
-    """A decision with what it was made from: row `row` of the encoded columns, by the build that serves in `served`."""
+    """A decision with what it was made from: row `row` of the encoded columns, by the build `by`."""
 
-    served: ServedModel
+    by: DecidingBuild
     columns: Mapping[str, Array]
     row: int
     probability: float
@@ -40,8 +40,10 @@ class RecentDecisions:
 
     def add(self, decision_id: str, decision: DecidedApplication) -> None:
         self._decisions[decision_id] = decision
+        decision.by.remembered.take()
         if len(self._decisions) > self._limit:
-            self._decisions.popitem(last=False)
+            _id, forgotten = self._decisions.popitem(last=False)
+            forgotten.by.remembered.drop()
 
     def get(self, decision_id: str) -> DecidedApplication:
         """The decision of that id.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from server.engine.holders import Holders
 from server.engine.inference import TensorInterface
 from server.models.loader import LoadedModel, Scorecard
 from server.models.manifest import ReasonGroup
@@ -40,30 +40,59 @@ class Explainer:
     window: int
 
 
+@dataclass(eq=False, slots=True)
+class DecidingBuild:
+    """A build as the decisions that it made know it.
+
+    They are remembered longer than it may serve: `explainer` is let go of when the build is closed, so that what is
+    remembered never keeps a build in memory. `remembered` counts them.
+    """
+
+    model: str
+    version: str
+    explainer: Explainer | None
+    closed: bool = False
+    remembered: Holders = field(default_factory=Holders)
+
+    def close(self) -> Explainer | None:
+        """Explains nothing from now on; gives what did until now."""
+        explainer, self.explainer, self.closed = self.explainer, None, True
+        return explainer
+
+
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model version in service."""
+    """A model version in service. `calls` counts the calls that are being answered with it."""
 
     model: LoadedModel
     tensors: TensorInterface
     queue: BatchQueue
-    explainer: Explainer | None
+    build: DecidingBuild
     request_rows: Distribution
+    calls: Holders = field(default_factory=Holders)
 
     @property
     def scorecard(self) -> Scorecard | None:
         return self.model.scorecard
 
-    async def drained(self) -> None:
-        """Waits until nothing waits or runs in either queue."""
-        await asyncio.gather(*(queue.drained() for queue in self._queues()))
+    @property
+    def explainer(self) -> Explainer | None:
+        return self.build.explainer
 
-    def close(self) -> None:
-        for queue in self._queues():
+    async def close_scoring(self) -> None:
+        """Gives back what scoring took, once the calls that are being answered are; reasons can still be given."""
+        await self.calls.none()
+        await self.queue.drained()
+        self.queue.close()
+        self.model.session.close()
+
+    async def close(self) -> None:
+        """Gives back everything, once what waits in the queues is done. Takes no new work from now on."""
+        explainer = self.build.close()
+        for queue in (self.queue, *([explainer.queue] if explainer else [])):
+            await queue.drained()
             queue.close()
-
-    def _queues(self) -> list[BatchQueue]:
-        return [self.queue, self.explainer.queue] if self.explainer else [self.queue]
+        self.model.close()
 
 
 def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -> ServedModel:
@@ -87,7 +116,7 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
         model,
         TensorInterface(model.session, settings.max_rows_per_call),
         queue(model.session, "infer", settings.infer),
-        explainer,
+        DecidingBuild(model.name, model.version, explainer),
         metrics.request_rows.labels(model.name),
     )
 

@@ -1,46 +1,60 @@
-"""Which models there are, which versions of them serve, and what a caller's (name, version) means.
+"""What serves, as values: models, their versions, and what a caller's (name, version) means.
 
-A model with builds serves the builds its aliases point to, the champion by default; a plain model serves its newest
-numbered version. A version that fails to load is kept with its reason: the model is known and not ready.
+A catalogue never changes: another one takes its place (server/models/refresh.py makes it, server/engine/engine.py puts it
+in place). A version that fails to load is kept with its reason: the model is known and not ready, or serves what it served.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-
-import structlog
 
 from server.errors import ModelNotFound, ModelNotReady
-from server.models.loader import CannotServe, LoadedModel, load_build, load_version
-from server.models.repository import Repository, RepositoryError
-from server.runtime.session import Backend
+from server.models.loader import LoadedModel
 
 CHAMPION = "champion"
+NOT_LOADED = "is not loaded"
 _RETRY_S = 1.0
 
-log = structlog.get_logger()
+
+def no_model(name: str) -> ModelNotFound:
+    return ModelNotFound(f"no model {name[:128]!r} in the repository")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a version did not load, and when it is tried again.
+
+    `stamp`: of the files that failed; other files are tried at once. `attempts` on them so far, `retry_at` on the
+    monotonic clock.
+    """
+
+    reason: str
+    stamp: str
+    attempts: int
+    retry_at: float
 
 
 @dataclass(frozen=True)
 class ModelEntry:
     """A model of the repository.
 
-    `loaded`: versions that serve. `failed`: versions that do not, and why. `aliases`: versions by alias. `default`: the
-    version for a caller who names none. `without_default`: why there is none, as words after the model's name.
-    `scorecard`: whether it has builds.
+    `loaded`: versions that serve, `stamps` those of the files they were loaded from. `failed`: versions that should serve,
+    did not load, and why. `aliases`: versions by alias, as they serve. `default`: the version for a caller who names none.
+    `without_default`: why there is none, as words after the model's name. `problem`: why it is not known what should serve.
+    `scorecard`: whether it has builds. `required`: whether the server is ready only if this model is.
     """
 
     name: str
-    loaded: Mapping[str, LoadedModel]
-    failed: Mapping[str, str]
-    aliases: Mapping[str, str]
-    default: str | None
     scorecard: bool
-    load_seconds: Mapping[str, float] = field(default_factory=dict)
-    without_default: str = ""
+    loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, Failure] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default: str | None = None
+    without_default: str = NOT_LOADED
+    problem: str = ""
+    required: bool = False
 
     @property
     def serving(self) -> LoadedModel | None:
@@ -51,17 +65,36 @@ class ModelEntry:
     def ready(self) -> bool:
         return self.serving is not None
 
+    def resolve(self, version: str) -> LoadedModel:
+        """The version that answers for `version`: empty, an alias, a digest or a number.
 
+        Raises:
+            ModelNotFound: no such version or alias.
+            ModelNotReady: it is known and does not serve; the log says why.
+        """
+        wanted = self.aliases.get(version, version) or self.default
+        if wanted is None or not (self.loaded or self.failed):
+            raise ModelNotReady(f"model {self.name!r} {self.without_default}", retry_after_s=_RETRY_S)
+        loaded = self.loaded.get(wanted)
+        if loaded is not None:
+            return loaded
+        if wanted in self.failed:
+            raise ModelNotReady(f"model {self.name!r} version {wanted} failed to load", retry_after_s=_RETRY_S)
+        raise ModelNotFound(f"model {self.name!r} has no version or alias {version[:128]!r}")
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """What serves now."""
+    """Models by name. `ready_when_idle`: a server that is told what to load is ready before it is told."""
 
-    def __init__(self, entries: Mapping[str, ModelEntry]) -> None:
-        self.entries = dict(entries)
+    entries: Mapping[str, ModelEntry] = field(default_factory=dict)
+    ready_when_idle: bool = False
 
     @property
     def ready(self) -> bool:
-        """Every model serves its default version."""
-        return bool(self.entries) and all(entry.ready for entry in self.entries.values())
+        """Every model that must serve does."""
+        required = [entry for entry in self.entries.values() if entry.required]
+        return all(entry.ready for entry in required) and (bool(required) or self.ready_when_idle)
 
     def scorecards(self) -> list[str]:
         """Names of the models that have builds."""
@@ -76,75 +109,20 @@ class Catalogue:
         try:
             return self.entries[name]
         except KeyError:
-            raise ModelNotFound(f"no model {name[:128]!r} in the repository") from None
+            raise no_model(name) from None
 
     def resolve(self, name: str, version: str) -> LoadedModel:
-        """The model that answers for (name, version); version is empty, an alias, a digest or a number.
+        """The model that answers for (name, version).
 
         Raises:
-            ModelNotFound: no such model, version or alias.
-            ModelNotReady: it is known and does not serve; the log says why.
+            ModelNotFound, ModelNotReady: as `entry` and `ModelEntry.resolve`.
         """
-        entry = self.entry(name)
-        wanted = entry.aliases.get(version, version) or entry.default
-        if wanted is None:
-            raise ModelNotReady(f"model {name!r} {entry.without_default}", retry_after_s=_RETRY_S)
-        loaded = entry.loaded.get(wanted)
-        if loaded is not None:
-            return loaded
-        if wanted in entry.failed:
-            raise ModelNotReady(f"model {name!r} version {wanted} failed to load", retry_after_s=_RETRY_S)
-        raise ModelNotFound(f"model {name!r} has no version or alias {version[:128]!r}")
+        return self.entry(name).resolve(version)
 
-    def close(self) -> None:
-        for entry in self.entries.values():
-            for model in entry.loaded.values():
-                model.close()
+    def with_entry(self, entry: ModelEntry) -> Catalogue:
+        """The same with that entry added, or in the place of the one of its name."""
+        return Catalogue(dict(sorted({**self.entries, entry.name: entry}.items())), self.ready_when_idle)
 
-
-def load_catalogue(repository: Repository, backend: Backend) -> Catalogue:
-    """Loads every model of the repository. A model that cannot be loaded is logged and listed as failed.
-
-    Raises:
-        RepositoryError: the repository itself is not there.
-    """
-    return Catalogue({name: _load_entry(repository, name, backend) for name in repository.models()})
-
-
-def _load_entry(repository: Repository, name: str, backend: Backend) -> ModelEntry:
-    if not repository.digests(name):
-        newest = repository.versions(name)[-1]
-        load = partial(load_version, repository, name, newest, backend)
-        return _entry(name, {}, str(newest), {str(newest): load}, scorecard=False)
-    try:
-        aliases = repository.aliases(name)
-    except RepositoryError as error:
-        log.error("aliases unreadable", model=name, reason=str(error))
-        return ModelEntry(name, {}, {}, {}, None, scorecard=True, without_default="has aliases that cannot be read")
-    if CHAMPION not in aliases:
-        log.error("no champion", model=name)
-    loads = {digest: partial(load_build, repository, name, digest, backend) for digest in aliases.values()}
-    return _entry(name, aliases, aliases.get(CHAMPION), loads, scorecard=True)
-
-
-def _entry(
-    name: str,
-    aliases: Mapping[str, str],
-    default: str | None,
-    loads: Mapping[str, Callable[[], LoadedModel]],
-    *,
-    scorecard: bool,
-) -> ModelEntry:
-    loaded: dict[str, LoadedModel] = {}
-    failed: dict[str, str] = {}
-    seconds: dict[str, float] = {}
-    for version, load in loads.items():
-        started = time.perf_counter()
-        try:
-            loaded[version] = load()
-        except CannotServe as error:
-            failed[version] = str(error)
-            log.error("model not loaded", model=name, version=version, reason=str(error))
-        seconds[version] = time.perf_counter() - started
-    without = f"has no alias {CHAMPION!r}" if default is None else ""
-    return ModelEntry(name, loaded, failed, aliases, default, scorecard, seconds, without)
+    def without(self, name: str) -> Catalogue:
+        """The same without that model."""
+        return Catalogue({n: entry for n, entry in self.entries.items() if n != name}, self.ready_when_idle)

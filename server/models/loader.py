@@ -37,7 +37,7 @@ class CannotServe(Exception):
     """Why a version of a model is not fit to serve."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scorecard:
     """What makes a model a scorecard: its manifest, the schema that encodes applications, the graph that gives reasons."""
 
@@ -46,7 +46,7 @@ class Scorecard:
     explain: Session | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A version that may serve. `version` is a build digest, or the number of a plain model's version."""
 

@@ -60,6 +60,13 @@ class Histogram(Collector):
             found = self._distributions[values] = Distribution(self._bounds)
         return found
 
+    def remove_by_labels(self, labels: dict[str, str]) -> None:
+        """Removes every distribution whose labels have these values."""
+        wanted = [(self._labels.index(name), value) for name, value in labels.items()]
+        for values in list(self._distributions):
+            if all(values[position] == value for position, value in wanted):
+                del self._distributions[values]
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """What a scrape reads."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

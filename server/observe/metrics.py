@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from server.observe.histogram import Distribution, Histogram
+from server.observe.model_metrics import ModelMetrics
 
 # Every series would come with a second one that only tells when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -126,13 +127,15 @@ class Metrics:
             ["model"],
             registry=registry,
         )
-        self.load_seconds = Gauge(
-            "credence_model_load_duration_seconds", "Load, check and warm-up", ["model", "version"], registry=registry
+        by_queue = (
+            self.queue_rows,
+            self.queue_seconds,
+            self.batch_rows,
+            self.compute_seconds,
+            self.dropped_total,
+            self.failures_total,
         )
-        self.model_ready = Gauge("credence_model_ready", "1 when it serves", ["model", "version"], registry=registry)
-        self.build_info = Gauge(
-            "credence_build_info", "The champion's origin", ["model", "build", "as_of", "runtime"], registry=registry
-        )
+        self.models = ModelMetrics(registry, by_queue, (self.decisions_total, self.probability))
 
     def queue(self, model: str, version: str, queue: str) -> QueueMetrics:
         return QueueMetrics(self, (model, version, queue))

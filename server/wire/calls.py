@@ -36,13 +36,13 @@ class Calls:
 
     Args:
         metrics: where calls are counted.
-        models: names that may become a metric's label.
+        is_model: whether a name may become a metric's label.
         callers: reads the terms of calls.
     """
 
-    def __init__(self, metrics: Metrics, models: frozenset[str], callers: Callers) -> None:
+    def __init__(self, metrics: Metrics, is_model: Callable[[str], bool], callers: Callers) -> None:
         self._metrics = metrics
-        self._models = models
+        self._is_model = is_model
         self.callers = callers
         self.leaving = asyncio.Event()
 
@@ -102,7 +102,7 @@ class Calls:
     def label(self, message: Message) -> str:
         """The model that a request or answer names, as far as it may be a metric's label."""
         name = next((name for field in _MODEL_FIELDS if (name := getattr(message, field, ""))), "")
-        return name if name in self._models else ""
+        return name if self._is_model(name) else ""
 
 
 def draining() -> Draining:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from server.wire import credit_scoring, inference
 from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
 from server.wire.foreign import ForeignServices
+from server.wire.health import Health
 from server.wire.inference import InferenceService
 
-_SERVICES = (inference.SERVICE, credit_scoring.SERVICE)
+SERVICES = (inference.SERVICE, credit_scoring.SERVICE)
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -39,6 +40,7 @@ class WireServer:
         limits: bounds of the transport.
         services: the servicers of both protocols.
         calls: their call handling.
+        health: answers who asks whether what serves.
     """
 
     def __init__(
@@ -47,15 +49,15 @@ class WireServer:
         limits: WireLimits,
         services: Sequence[InferenceService | CreditScoringService],
         calls: Calls,
+        health: Health,
     ) -> None:
         self._address = address
         self._calls = calls
-        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_options(limits))
         self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
         foreign = ForeignServices(self._server, calls.leaving)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, foreign)
-        names = (*_SERVICES, _HEALTH, reflection.SERVICE_NAME)
+        health_pb2_grpc.add_HealthServicer_to_server(health, foreign)
+        names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
         reflector = reflection.aio.ReflectionServicer(service_names=names)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, foreign)
 
@@ -72,26 +74,10 @@ class WireServer:
         await self._server.start()
         return port
 
-    async def set_health(self, *, serving: bool, models: Mapping[str, bool]) -> None:
-        """What the health service says: overall and per service by `serving`, per model by its own state."""
-        for name in ("", *_SERVICES):
-            await self._health.set(name, _health_status(serving))
-        for name, ready in models.items():
-            await self._health.set(name, _health_status(ready))
-
-    async def begin_drain(self) -> None:
-        """Health says NOT_SERVING from now on, for everybody who watches."""
-        await self._health.enter_graceful_shutdown()
-
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls and ends idle streams, lets what is in flight finish for `grace_s` seconds, then closes."""
         self._calls.leaving.set()
         await self._server.stop(grace_s)
-
-
-def _health_status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
-    status = health_pb2.HealthCheckResponse
-    return status.SERVING if serving else status.NOT_SERVING
 
 
 def _options(limits: WireLimits) -> list[tuple[str, int]]:

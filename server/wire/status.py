@@ -31,6 +31,7 @@ _MAX_MESSAGE_BYTES = 512
 _CODES: dict[type[ServingError], grpc.StatusCode] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,
+    errors.LoadFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.InvalidTensor: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidFeature: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,

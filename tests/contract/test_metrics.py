@@ -98,7 +98,7 @@ def test_models_and_the_champion_are_reported(server: RunningServer, scoring: Cr
     described = scoring.DescribeModel(pb.DescribeModelRequest(), timeout=TIMEOUT_S)
     for model in READY:
         assert metrics.value("credence_model_ready", model=model) >= 1, model
-        assert metrics.value("credence_model_load_duration_seconds", model=model) > 0, model
+        assert metrics.value("credence_model_load_duration_seconds_count", model=model) >= 1, model
     build = {"model": SCORECARD, "build": described.build_digest, "as_of": described.as_of}
     assert metrics.value("credence_build_info", **build) == 1
 

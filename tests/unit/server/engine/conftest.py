@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 from engine_bench import MAX_ROWS, Start
+from loading import load_all
 
 from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
+from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, ServedModel, serve_model
-from server.models.catalogue import load_catalogue
-from server.models.directory import DirectoryRepository
 from server.models.loader import LoadedModel
 from server.observe.metrics import Metrics
-from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
 from server.scheduling.quota import UNLIMITED, Quotas
 
@@ -31,7 +30,6 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
     engines: list[Engine] = []
 
     def started(default_model: str = "", wrap: Callable[[LoadedModel], LoadedModel] = lambda model: model) -> Engine:
-        catalogue = load_catalogue(DirectoryRepository(tmp_path), OnnxBackend())
         queues = QueueSettings(max_rows_per_call=MAX_ROWS, infer=Limits(64, 64, 0.002), explain=Limits(2, 64, 0.0))
 
         def serve(model: LoadedModel) -> ServedModel:
@@ -40,10 +38,12 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
         limits = EngineLimits(max_rows_per_call=MAX_ROWS, recent_decisions=10, reasons_margin_s=0.005)
         ids = DecisionIds(time.time, 1)
         quotas = Quotas(UNLIMITED, {}, 1, time.monotonic)
-        engines.append(Engine(catalogue, serve, default_model, limits, quotas, metrics, time.monotonic, ids))
+        retiring = Retiring(2, metrics.models)
+        engines.append(
+            Engine(load_all(tmp_path), serve, retiring, default_model, limits, quotas, metrics, time.monotonic, ids)
+        )
         return engines[-1]
 
     yield started
     for engine in engines:
-        await asyncio.wait_for(engine.drained(), 10)
-        engine.close()
+        await asyncio.wait_for(engine.close(), 10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
 from server.engine.scoring import Decision
-from server.engine.served import ServedModel
+from server.engine.served import DecidingBuild
 from server.errors import DecisionNotFound, ModelFailed, RequestIdReused
 
 
@@ -19,8 +19,8 @@ def remembering(limit: int, weigh: Callable[[object], int] = lambda _: 1) -> Req
 
 
 def decided(row: int) -> DecidedApplication:
-    served = ServedModel.__new__(ServedModel)
-    return DecidedApplication(served, {"x": np.zeros((3, 1))}, row, 0.5, 600, Decision.REFER)
+    build = DecidingBuild("tiny", "0" * 64, None)
+    return DecidedApplication(build, {"x": np.zeros((3, 1))}, row, 0.5, 600, Decision.REFER)
 
 
 def answering(answers: list[object], gate: asyncio.Event | None = None) -> Callable[[], Awaitable[object]]:

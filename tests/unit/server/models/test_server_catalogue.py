@@ -3,19 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from loading import close_all, load_all
 from plain_repository import dot_product_graph, failing_graph, write_plain
 from scorecard_repository import write_scorecard
-from structlog.testing import capture_logs
 
 from server.errors import ModelNotFound, ModelNotReady
-from server.models.catalogue import Catalogue, load_catalogue
-from server.models.directory import DirectoryRepository
-from server.models.repository import RepositoryError
-from server.runtime.onnx import OnnxBackend
-
-
-def load(root: Path) -> Catalogue:
-    return load_catalogue(DirectoryRepository(root), OnnxBackend())
 
 
 def test_a_scorecard_serves_its_champion_and_every_other_alias_by_alias_and_digest(tmp_path: Path) -> None:
@@ -23,7 +15,7 @@ def test_a_scorecard_serves_its_champion_and_every_other_alias_by_alias_and_dige
     challenger = write_scorecard(tmp_path, intercept=-1.0, alias="challenger")
     unused = write_scorecard(tmp_path, intercept=1.0, alias=None)
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert catalogue.ready
     assert catalogue.scorecards() == ["tiny"]
@@ -34,24 +26,24 @@ def test_a_scorecard_serves_its_champion_and_every_other_alias_by_alias_and_dige
     assert catalogue.resolve("tiny", challenger).version == challenger
     with pytest.raises(ModelNotFound, match=f"model 'tiny' has no version or alias '{unused}'"):
         catalogue.resolve("tiny", unused)
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_two_aliases_of_one_build_share_it(tmp_path: Path) -> None:
     digest = write_scorecard(tmp_path)
     write_scorecard(tmp_path, alias="challenger")
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert list(catalogue.entry("tiny").loaded) == [digest]
     assert catalogue.resolve("tiny", "champion") is catalogue.resolve("tiny", "challenger")
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_a_plain_model_serves_its_newest_version_by_number_not_by_text(tmp_path: Path) -> None:
     write_plain(tmp_path, "dot", dot_product_graph(), 2, 9, 10)
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert catalogue.resolve("dot", "").version == "10"
     assert catalogue.resolve("dot", "10").scorecard is None
@@ -60,18 +52,18 @@ def test_a_plain_model_serves_its_newest_version_by_number_not_by_text(tmp_path:
             catalogue.resolve("dot", version)
         assert len(missing.value.message) < 250
     assert catalogue.scorecards() == []
-    catalogue.close()
+    close_all(catalogue)
 
 
 @pytest.mark.parametrize("name", ["", "Dot", "../dot", "x" * 1_000_000])
 def test_a_model_that_is_not_there_is_not_found_and_named_briefly(tmp_path: Path, name: str) -> None:
     write_plain(tmp_path, "dot", dot_product_graph())
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     with pytest.raises(ModelNotFound) as missing:
         catalogue.resolve(name, "")
     assert len(missing.value.message) < 250
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_a_champion_that_does_not_load_is_known_and_not_ready_and_the_others_serve(tmp_path: Path) -> None:
@@ -80,10 +72,10 @@ def test_a_champion_that_does_not_load_is_known_and_not_ready_and_the_others_ser
     write_plain(tmp_path, "dot", dot_product_graph())
     (tmp_path / "tiny" / "builds" / champion / "model.onnx").write_bytes(b"tampered")
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert not catalogue.ready
-    assert "model.onnx" in catalogue.entry("tiny").failed[champion]
+    assert "model.onnx" in catalogue.entry("tiny").failed[champion].reason
     for version in ("", "champion", champion):
         with pytest.raises(ModelNotReady) as waiting:
             catalogue.resolve("tiny", version)
@@ -91,8 +83,7 @@ def test_a_champion_that_does_not_load_is_known_and_not_ready_and_the_others_ser
         assert str(tmp_path) not in waiting.value.message
     assert catalogue.resolve("tiny", "challenger").version == challenger
     assert catalogue.resolve("dot", "").version == "1"
-    assert set(catalogue.entry("tiny").load_seconds) == {champion, challenger}
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_a_challenger_that_does_not_load_leaves_the_champion_ready(tmp_path: Path) -> None:
@@ -100,40 +91,30 @@ def test_a_challenger_that_does_not_load_leaves_the_champion_ready(tmp_path: Pat
     challenger = write_scorecard(tmp_path, intercept=-1.0, alias="challenger")
     (tmp_path / "tiny" / "builds" / challenger / "golden.json").unlink()
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert catalogue.ready
     with pytest.raises(ModelNotReady):
         catalogue.resolve("tiny", "challenger")
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_a_scorecard_without_a_champion_is_not_ready(tmp_path: Path) -> None:
     write_scorecard(tmp_path, alias="challenger")
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert not catalogue.ready
     with pytest.raises(ModelNotReady, match=r"^model 'tiny' has no alias 'champion'$"):
         catalogue.resolve("tiny", "")
     assert catalogue.resolve("tiny", "challenger")
-    catalogue.close()
-
-
-def test_a_scorecard_without_a_champion_is_logged(tmp_path: Path) -> None:
-    write_scorecard(tmp_path, alias="challenger")
-    write_scorecard(tmp_path, model="other")
-
-    with capture_logs() as lines:
-        load(tmp_path).close()
-
-    assert lines == [{"event": "no champion", "log_level": "error", "model": "tiny"}]
+    close_all(catalogue)
 
 
 def test_builds_without_any_alias_are_a_scorecard_that_is_not_ready(tmp_path: Path) -> None:
     write_scorecard(tmp_path, alias=None)
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert catalogue.scorecards() == ["tiny"]
     with pytest.raises(ModelNotReady, match="has no alias 'champion'"):
@@ -148,14 +129,14 @@ def test_a_damaged_alias_file_leaves_a_known_scorecard_not_ready_and_the_others_
     write_scorecard(tmp_path, model="other")
     (tmp_path / "tiny" / "aliases" / "champion.json").write_bytes(content)
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert not catalogue.ready
     assert catalogue.scorecards() == ["other", "tiny"]
     with pytest.raises(ModelNotReady, match=r"^model 'tiny' has aliases that cannot be read$"):
         catalogue.resolve("tiny", "")
     assert catalogue.resolve("other", "")
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_an_alias_of_a_build_that_is_gone_is_not_ready(tmp_path: Path) -> None:
@@ -163,26 +144,21 @@ def test_an_alias_of_a_build_that_is_gone_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "tiny" / "builds" / digest).rename(tmp_path / "tiny" / "builds" / ("0" * 64))
 
     with pytest.raises(ModelNotReady):
-        load(tmp_path).resolve("tiny", "champion")
+        load_all(tmp_path).resolve("tiny", "champion")
 
 
 def test_a_plain_model_that_does_not_load_is_not_ready(tmp_path: Path) -> None:
     write_plain(tmp_path, "damaged", b"not a graph")
     write_plain(tmp_path, "failing", failing_graph())
 
-    catalogue = load(tmp_path)
+    catalogue = load_all(tmp_path)
 
     assert not catalogue.ready
     with pytest.raises(ModelNotReady):
         catalogue.resolve("damaged", "1")
     assert catalogue.resolve("failing", "1")
-    catalogue.close()
+    close_all(catalogue)
 
 
 def test_an_empty_repository_is_never_ready(tmp_path: Path) -> None:
-    assert not load(tmp_path).ready
-
-
-def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RepositoryError):
-        load(tmp_path / "none")
+    assert not load_all(tmp_path).ready

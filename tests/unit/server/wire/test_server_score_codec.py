@@ -13,7 +13,7 @@ from scorecard_repository import FEATURES, GROUPS, scorecard_files, scorecard_ma
 from server.engine.engine import Explanation
 from server.engine.recent import DecidedApplication
 from server.engine.scoring import Decision, Reason, ReasonsMode, ReasonsStatus, ScoredApplication, ScoreResult
-from server.engine.served import ServedModel
+from server.engine.served import DecidingBuild
 from server.errors import InvalidRequest
 from server.models.features import Value
 from server.scheduling.terms import ANY_TIME, Terms
@@ -171,8 +171,8 @@ def test_results_are_written_whole(decision: Decision, wire: int, status: Reason
 
 
 def test_an_explanation_is_written_whole() -> None:
-    served = ServedModel.__new__(ServedModel)
-    decided = DecidedApplication(served, {"x": np.zeros((1, 1))}, 0, 0.5, 480, Decision.DECLINE)
+    build = DecidingBuild("tiny", "0" * 64, None)
+    decided = DecidedApplication(build, {"x": np.zeros((1, 1))}, 0, 0.5, 480, Decision.DECLINE)
 
     response = write_explanation(Explanation("m", "digest", "d", decided, [REASON]))
 

@@ -19,6 +19,7 @@ Detail = TypeVar("Detail", ErrorInfo, BadRequest, RetryInfo)
 EXPECTED = {
     errors.ModelNotFound: ("NOT_FOUND", "MODEL_NOT_FOUND"),
     errors.ModelNotReady: ("UNAVAILABLE", "MODEL_NOT_READY"),
+    errors.LoadFailed: ("FAILED_PRECONDITION", "LOAD_FAILED"),
     errors.InvalidTensor: ("INVALID_ARGUMENT", "INVALID_TENSOR"),
     errors.InvalidFeature: ("INVALID_ARGUMENT", "INVALID_FEATURE"),
     errors.InvalidRequest: ("INVALID_ARGUMENT", "INVALID_REQUEST"),

@@ -1,0 +1,89 @@
+"""What should serve of a model, decided from what the repository has and what this server was told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.models.catalogue import CHAMPION
+from server.models.repository import Repository, RepositoryError
+from server.models.version_policy import NEWEST, VersionPolicy
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the repository has of a model. `problem`: why its aliases cannot be read."""
+
+    builds: bool
+    versions: tuple[int, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return self.builds or bool(self.versions)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What this server was told: version policies of plain models and digests that scorecards are pinned to, by model."""
+
+    policies: Mapping[str, VersionPolicy] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The versions that should serve, under which aliases, and by default.
+
+    `default` is None if there is none, and `without_default` says why. `problem`: what should serve is not known, so what
+    serves stays.
+    """
+
+    scorecard: bool
+    versions: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default: str | None = None
+    without_default: str = ""
+    problem: str = ""
+
+
+def read_listing(repository: Repository, name: str) -> Listing:
+    """Looks at a model's folder.
+
+    Raises:
+        RepositoryError: the repository cannot be read, or the name is not allowed.
+    """
+    if not repository.digests(name):
+        return Listing(builds=False, versions=tuple(repository.versions(name)))
+    try:
+        return Listing(builds=True, aliases=repository.aliases(name))
+    except RepositoryError as error:
+        return Listing(builds=True, problem=str(error))
+
+
+def want(name: str, listing: Listing, rules: Rules) -> Wanted:
+    """What should serve.
+
+    A scorecard serves the builds that its aliases point to, the champion by default. One that is pinned serves the pinned
+    build in the champion's place, wherever that alias points. A plain model serves the versions that its policy lets
+    through, the newest of them by default.
+    """
+    if not listing.builds:
+        return _want_versions(listing, rules.policies.get(name, NEWEST))
+    pin = rules.pins.get(name)
+    if listing.problem and pin is None:
+        return Wanted(scorecard=True, without_default="has aliases that cannot be read", problem=listing.problem)
+    aliases = {**listing.aliases, CHAMPION: pin} if pin else listing.aliases
+    default = aliases.get(CHAMPION)
+    without = f"has no alias {CHAMPION!r}" if default is None else ""
+    # The default first: it is loaded first.
+    versions = tuple(dict.fromkeys([default, *aliases.values()] if default else aliases.values()))
+    return Wanted(scorecard=True, versions=versions, aliases=aliases, default=default, without_default=without)
+
+
+def _want_versions(listing: Listing, policy: VersionPolicy) -> Wanted:
+    newest_first = tuple(str(version) for version in reversed(policy.select(listing.versions)))
+    default = newest_first[0] if newest_first else None
+    without = "" if default else "has no version that its version policy lets serve"
+    return Wanted(scorecard=False, versions=newest_first, default=default, without_default=without)
