@@ -1,4 +1,4 @@
-"""From process start to ready: `python -m benchmarks.startup [--model-repository model_repository]`.
+"""From process start to ready: `credence-bench startup`.
 
 Ready means that ServerReady answers true: the champion is loaded, warm, and right on its golden rows. Beside it the same
 for an interpreter that only imports what the server imports, because that is most of it.
@@ -28,6 +28,7 @@ def main(
     model_repository: Annotated[Path, typer.Option(help="what the server loads")] = Path("model_repository"),
     runs: Annotated[int, typer.Option(min=1)] = 10,
 ) -> None:
+    """Times our server from process start to ready, and what it imports alone."""
     ready = [time_to_ready(model_repository) for _ in range(runs + 1)][1:]
     imports = [time_imports() for _ in range(runs + 1)][1:]
     table = Table(title=f"seconds, {runs} runs after one warm-up")
@@ -51,7 +52,3 @@ def time_imports() -> float:
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)  # noqa: S603 - a constant
     return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,0 +1,20 @@
+"""The `credence-bench` command. Its libraries are the extra `bench`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_EXTRA = ("rich", "jinja2", "onnx", "onnxruntime")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command and exits: `exits.py` says with what."""
+    try:
+        from benchmarks.cli.app import run  # noqa: PLC0415  # the extra may be absent
+    except ModuleNotFoundError as missing:
+        if missing.name not in _EXTRA:
+            raise
+        print("credence-bench needs more packages: pip install 'credence[bench,cpu]'", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    sys.exit(run(arguments))
