@@ -193,7 +193,7 @@ class Engine:
         served.request_rows.observe(work.rows)
         self._quotas.charge(command.terms.caller, work.rows)
         with served.calls:
-            arrays = await served.queue.submit(work, group, command.terms)
+            arrays = await served.queue.submit(work, group, served.terms(command.terms, self._clock()))
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
     def admit(self, applications: int, terms: Terms) -> None:

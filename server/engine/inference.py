@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from server.errors import FieldError, InvalidTensor, TooManyRows
-from server.runtime.session import Session
+from server.errors import FieldError, InvalidTensor, ModelFailed, TooManyRows
+from server.models.interface import Interface
 from server.scheduling.batch import Work
 from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import Array, Tensor, TensorSpec
@@ -42,23 +42,21 @@ class TensorInterface:
     """What a model takes and gives, held ready to check requests against.
 
     Args:
-        session: the model's.
-        max_rows: most rows in one call.
+        interface: the model's.
+        max_rows: most rows in one call to any model.
     """
 
-    def __init__(self, session: Session, max_rows: int) -> None:
-        self._max_rows = max_rows
-        self._inputs = {spec.name: spec for spec in session.inputs}
-        self._datatypes = {spec.name: spec.datatype for spec in session.outputs}
+    def __init__(self, interface: Interface, max_rows: int) -> None:
+        self._interface = interface
+        self._max_rows = min(max_rows, interface.max_rows or max_rows)
+        self._inputs = {spec.name: spec for spec in interface.inputs}
+        self._datatypes = {spec.name: spec.datatype for spec in interface.outputs}
         self._outputs = tuple(self._datatypes)
-        specs = (*session.inputs, *session.outputs)
-        # The first dimension of every input and output is the caller's to choose: rows that may share a run.
-        self.batched = bool(session.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in specs)
 
     @property
     def max_rows(self) -> int:
         """Most rows in one call; 0 where a call has no rows."""
-        return self._max_rows if self.batched else 0
+        return self._max_rows if self._interface.batched else 0
 
     def to_work(self, command: InferCommand) -> tuple[Work, Hashable]:
         """Checks a request and gives the work and its group (equal groups may share a run; None never shares).
@@ -71,15 +69,30 @@ class TensorInterface:
         if errors:
             raise _invalid(errors)
         outputs = tuple(command.outputs) or self._outputs
-        feeds = {tensor.name: tensor.array for tensor in command.inputs if isinstance(tensor, Tensor)}
-        if not self.batched:
+        given = [tensor for tensor in command.inputs if isinstance(tensor, Tensor)]
+        feeds = {tensor.name: self._interface.to_graph(tensor.name, tensor.array) for tensor in given}
+        if not self._interface.batched:
             return Work(feeds, outputs, 1, batched=False), None
         group = (outputs, *(feeds[name].shape[1:] for name in self._inputs))
         return Work(feeds, outputs, self._rows(feeds), batched=True), group
 
     def tensors(self, work: Work, arrays: Sequence[Array]) -> list[Tensor]:
-        """The outputs of a run, named and typed."""
-        return [Tensor(name, self._datatypes[name], array) for name, array in zip(work.outputs, arrays, strict=True)]
+        """The outputs of a run, named and typed.
+
+        Raises:
+            ModelFailed: an output is not in the shape that the model's configuration says the graph gives.
+        """
+        return [
+            Tensor(name, self._datatypes[name], self._output(name, array))
+            for name, array in zip(work.outputs, arrays, strict=True)
+        ]
+
+    def _output(self, name: str, array: Array) -> Array:
+        try:
+            return self._interface.from_graph(name, array)
+        except ValueError as error:
+            cause = f"output {name!r} of shape {array.shape} cannot be reshaped: {error}"
+            raise ModelFailed("the model failed on these rows", cause=cause) from None
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
         counts = {array.shape[0] for array in feeds.values()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -17,6 +17,7 @@ from server.observe.metrics import Metrics
 from server.observe.statistics import Statistics
 from server.runtime.session import Session
 from server.scheduling.queue import BatchQueue, Limits
+from server.scheduling.terms import Terms
 
 log = structlog.get_logger()
 
@@ -79,6 +80,11 @@ class ServedModel:
     def explainer(self) -> Explainer | None:
         return self.build.explainer
 
+    def terms(self, terms: Terms, now: float) -> Terms:
+        """A caller's terms, with the time that the model's configuration gives to a request from `now` on."""
+        timeout_s = self.model.config and self.model.config.timeout_s
+        return terms._replace(deadline=min(terms.deadline, now + timeout_s)) if timeout_s else terms
+
     async def close_scoring(self) -> None:
         """Gives back what scoring took, once the calls that are being answered are; reasons can still be given."""
         await self.calls.none()
@@ -114,11 +120,16 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
         explainer = Explainer(explain_queue, model.scorecard.manifest.reason_groups, settings.explain.max_batch_rows)
     return ServedModel(
         model,
-        TensorInterface(model.session, settings.max_rows_per_call),
-        queue(model.session, "infer", settings.infer),
+        TensorInterface(model.interface, settings.max_rows_per_call),
+        queue(model.session, "infer", _infer_limits(model, settings.infer)),
         DecidingBuild(model.name, model.version, explainer),
         metrics.request_rows.labels(model.name),
     )
+
+
+def _infer_limits(model: LoadedModel, limits: Limits) -> Limits:
+    most = model.interface.max_rows
+    return limits if most is None else replace(limits, max_batch_rows=min(most, limits.max_batch_rows))
 
 
 def _now_ms() -> int:

@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 from pydantic import ValidationError
 
 from server.errors import InvalidFeature
 from server.models.documents import problems
 from server.models.features import Schema
 from server.models.golden import GoldenRows
+from server.models.interface import Interface, graph_interface
 from server.models.manifest import EXPLAIN_GRAPH, GOLDEN, SCORE_GRAPH, InvalidManifest, Manifest
 from server.models.repository import Repository, RepositoryError
+from server.models.triton.config import CONFIG_FILE, InvalidConfig, TritonConfig
+from server.models.triton.interface import configured_interface
+from server.models.triton.reading import read_config
+from server.models.triton.warmup import warm_up
 from server.runtime.session import Backend, CannotLoad, Session
 from server.tensors import Array, DataType
 
@@ -31,6 +37,8 @@ _INPUT_TYPES = {
     "text": DataType.BYTES,
     "code": DataType.INT64,
 }
+
+log = structlog.get_logger()
 
 
 class CannotServe(Exception):
@@ -48,12 +56,17 @@ class Scorecard:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A version that may serve. `version` is a build digest, or the number of a plain model's version."""
+    """A version that may serve. `version` is a build digest, or the number of a plain model's version.
+
+    `config` is what a config.pbtxt beside a plain model says.
+    """
 
     name: str
     version: str
     session: Session
-    scorecard: Scorecard | None
+    interface: Interface
+    scorecard: Scorecard | None = None
+    config: TritonConfig | None = None
 
     def close(self) -> None:
         self.session.close()
@@ -62,16 +75,29 @@ class LoadedModel:
 
 
 def load_version(repository: Repository, name: str, version: int, backend: Backend) -> LoadedModel:
-    """Loads `model.onnx` of a plain model's numbered version.
+    """Loads the graph of a plain model's numbered version, as the model's config.pbtxt says if it has one.
 
     Raises:
-        CannotServe: there is no graph, or it does not load.
+        CannotServe: there is no graph, it does not load, or the configuration is not offered here or not the graph's.
     """
     try:
         folder = repository.version_folder(name, version)
-    except RepositoryError as error:
+        document = repository.model_file(name, CONFIG_FILE)
+        config = None if document is None else read_config(name, document)
+    except (RepositoryError, InvalidConfig) as error:
         raise CannotServe(str(error)) from None
-    return LoadedModel(name, str(version), _session(folder / SCORE_GRAPH, backend), scorecard=None)
+    session = _session(folder / ((config and config.graph_file) or SCORE_GRAPH), backend)
+    if config is None:
+        return LoadedModel(name, str(version), session, graph_interface(session))
+    if config.unheeded:
+        log.warning("fields of config.pbtxt without effect", model=name, version=version, fields=config.unheeded)
+    try:
+        interface = configured_interface(config, session)
+        warm_up(config.warmup, session, interface, lambda file: repository.model_file(name, f"warmup/{file}"))
+    except (RepositoryError, InvalidConfig) as error:
+        session.close()
+        raise CannotServe(str(error)) from None
+    return LoadedModel(name, str(version), session, interface, config=config)
 
 
 def load_build(repository: Repository, name: str, digest: str, backend: Backend) -> LoadedModel:
@@ -92,7 +118,7 @@ def load_build(repository: Repository, name: str, digest: str, backend: Backend)
     if explain:
         _check_graph(manifest, explain, (CONTRIBUTIONS, RELIEF))
     _warm(scorecard, session, _check_golden(scorecard, session, folder / GOLDEN))
-    return LoadedModel(name, digest, session, scorecard)
+    return LoadedModel(name, digest, session, graph_interface(session), scorecard)
 
 
 def _session(path: Path, backend: Backend) -> Session:

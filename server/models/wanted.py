@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 from server.models.catalogue import CHAMPION
 from server.models.repository import Repository, RepositoryError
+from server.models.triton.config import CONFIG_FILE, InvalidConfig
+from server.models.triton.reading import read_config
 from server.models.version_policy import NEWEST, VersionPolicy
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What the repository has of a model. `problem`: why its aliases cannot be read."""
+    """What the repository has of a model. `policy`: its config.pbtxt's. `problem`: why its aliases cannot be read."""
 
     builds: bool
     versions: tuple[int, ...] = ()
+    policy: VersionPolicy | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -55,11 +58,20 @@ def read_listing(repository: Repository, name: str) -> Listing:
         RepositoryError: the repository cannot be read, or the name is not allowed.
     """
     if not repository.digests(name):
-        return Listing(builds=False, versions=tuple(repository.versions(name)))
+        versions = tuple(repository.versions(name))
+        return Listing(builds=False, versions=versions, policy=_configured_policy(repository, name))
     try:
         return Listing(builds=True, aliases=repository.aliases(name))
     except RepositoryError as error:
         return Listing(builds=True, problem=str(error))
+
+
+def _configured_policy(repository: Repository, name: str) -> VersionPolicy | None:
+    document = repository.model_file(name, CONFIG_FILE)
+    try:
+        return None if document is None else read_config(name, document).version_policy
+    except InvalidConfig:
+        return None  # the load that follows is refused, and says why
 
 
 def want(name: str, listing: Listing, rules: Rules) -> Wanted:
@@ -67,10 +79,10 @@ def want(name: str, listing: Listing, rules: Rules) -> Wanted:
 
     A scorecard serves the builds that its aliases point to, the champion by default. One that is pinned serves the pinned
     build in the champion's place, wherever that alias points. A plain model serves the versions that its policy lets
-    through, the newest of them by default.
+    through, the newest of them by default; what this server was told goes before what the model's config.pbtxt says.
     """
     if not listing.builds:
-        return _want_versions(listing, rules.policies.get(name, NEWEST))
+        return _want_versions(listing, rules.policies.get(name) or listing.policy or NEWEST)
     pin = rules.pins.get(name)
     if listing.problem and pin is None:
         return Wanted(scorecard=True, without_default="has aliases that cannot be read", problem=listing.problem)

@@ -70,15 +70,17 @@ class InferenceService:
             name=model.name,
             versions=sorted(self._engine.catalogue.entry(model.name).loaded),
             platform=PLATFORM,
-            inputs=_tensors(model.session.inputs),
-            outputs=_tensors(model.session.outputs),
+            inputs=_tensors(model.interface.inputs),
+            outputs=_tensors(model.interface.outputs),
         )
 
     async def _infer(self, request: pb.ModelInferRequest, terms: Terms) -> pb.ModelInferResponse:
         return write_response(request, await self._engine.infer(read_request(request, terms)))
 
     async def _model_config(self, request: pb.ModelConfigRequest, _terms: Terms) -> pb.ModelConfigResponse:
-        return pb.ModelConfigResponse(config=write_config(self._engine.served(request.name, request.version)))
+        served = self._engine.served(request.name, request.version)
+        versions = self._engine.catalogue.entry(request.name).loaded
+        return pb.ModelConfigResponse(config=write_config(served, versions))
 
     async def _model_statistics(self, request: pb.ModelStatisticsRequest, _terms: Terms) -> pb.ModelStatisticsResponse:
         serving = self._engine.serving(request.name, request.version)

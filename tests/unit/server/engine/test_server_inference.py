@@ -9,13 +9,14 @@ from plain_repository import dot_product_graph, fixed_shape_graph, identity_grap
 
 from server.engine.inference import InferCommand, TensorInterface
 from server.errors import FieldError, InvalidTensor, TooManyRows
+from server.models.interface import graph_interface
 from server.runtime.onnx import OnnxBackend
 from server.tensors import DataType, Tensor
 
 BACKEND = OnnxBackend()
-DOT = TensorInterface(BACKEND.load(dot_product_graph()), max_rows=8)
-FIXED = TensorInterface(BACKEND.load(fixed_shape_graph()), max_rows=1)
-TEXT = TensorInterface(BACKEND.load(identity_graph([DataType.BYTES])), max_rows=8)
+DOT = TensorInterface(graph_interface(BACKEND.load(dot_product_graph())), max_rows=8)
+FIXED = TensorInterface(graph_interface(BACKEND.load(fixed_shape_graph())), max_rows=1)
+TEXT = TensorInterface(graph_interface(BACKEND.load(identity_graph([DataType.BYTES]))), max_rows=8)
 
 
 def tensor(name: str, *shape: int, datatype: DataType = DataType.FP32) -> Tensor:

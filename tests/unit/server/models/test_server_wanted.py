@@ -60,6 +60,24 @@ def test_numbered_versions_follow_the_policy_of_their_model(policy: VersionPolic
     assert bool(wanted.without_default) == (not versions)
 
 
+def test_what_the_server_was_told_goes_before_the_models_own_policy() -> None:
+    listing = Listing(builds=False, versions=(1, 2, 3), policy=VersionPolicy(latest=2))
+
+    assert want("m", listing, Rules()).versions == ("3", "2")
+    assert want("m", listing, Rules(policies={"m": VersionPolicy()})).versions == ("3", "2", "1")
+
+
+def test_a_models_own_policy_is_read_and_a_configuration_that_is_wrong_has_none(tmp_path: Path) -> None:
+    repository = DirectoryRepository(tmp_path)
+    write_plain(tmp_path, "dot", dot_product_graph(), 3, 1)
+    config = tmp_path / "dot" / "config.pbtxt"
+
+    config.write_text("version_policy { all {} }")
+    assert read_listing(repository, "dot").policy == VersionPolicy()
+    config.write_text("version_policy { all {} } sequence_batching {}")
+    assert read_listing(repository, "dot").policy is None
+
+
 def test_a_listing_is_what_lies_in_the_folder(tmp_path: Path) -> None:
     repository = DirectoryRepository(tmp_path)
     digest = write_scorecard(tmp_path)
