@@ -27,6 +27,7 @@ from server.models.local_cache import LocalCache
 from server.models.locations import default_cache_dir, open_repository
 from server.models.refresh import Refresher, survey
 from server.models.repository import Repository
+from server.models.trust import Trust
 from server.models.version_policy import InvalidPolicy, parse_version_policy
 from server.models.wanted import Rules
 from server.observe.metrics import Metrics
@@ -60,7 +61,8 @@ async def serve(settings: Settings) -> None:
     stop = _stop_event()
     metrics = Metrics()
     models = await asyncio.to_thread(survey, repository)
-    refresher = Refresher(repository, OnnxBackend(settings.intra_op_threads), _rules(settings, models), time.monotonic)
+    backend = OnnxBackend(settings.intra_op_threads)
+    refresher = Refresher(repository, backend, _rules(settings, models), time.monotonic, _trust(settings))
     at_start = _models_at_start(settings, models)
     engine = build_engine(settings, models, metrics)
     health = Health(SERVICES)
@@ -97,6 +99,23 @@ def open_models(settings: Settings) -> Repository:
     """
     cache = LocalCache(settings.cache_dir or default_cache_dir(os.environ), settings.cache_max_bytes, time.time)
     return open_repository(settings.model_repository, cache, os.environ)
+
+
+def _trust(settings: Settings) -> Trust | None:
+    """What says which builds are trusted, if any need be.
+
+    Raises:
+        InvalidSettings: a file is not a public key.
+    """
+    if not settings.verify_key:
+        return None
+    # Imported only where it is needed: a server without keys starts without cryptography.
+    from server.models.signatures import InvalidKey, read_verify_keys  # noqa: PLC0415
+
+    try:
+        return read_verify_keys(settings.verify_key).check
+    except InvalidKey as error:
+        raise InvalidSettings(f"verify_key: {error}") from None
 
 
 async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

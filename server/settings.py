@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     pin_build: Annotated[
         dict[str, Digest], Field(description="MODEL=DIGEST that the model serves, whatever its champion is")
     ] = {}
+    verify_key: Annotated[
+        tuple[Path, ...],
+        Field(description="ed25519 public key in PEM: what none of them has signed does not serve; may be repeated"),
+    ] = ()
     explained_builds: Annotated[
         int, Field(ge=0, description="replaced builds of a model that still explain their decisions")
     ] = 2

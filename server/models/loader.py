@@ -24,6 +24,7 @@ from server.models.triton.config import CONFIG_FILE, InvalidConfig, TritonConfig
 from server.models.triton.interface import configured_interface
 from server.models.triton.reading import read_config
 from server.models.triton.warmup import warm_up
+from server.models.trust import SIGNATURE, Trust, Untrusted
 from server.runtime.session import Backend, CannotLoad, Session
 from server.tensors import Array, DataType
 
@@ -74,12 +75,17 @@ class LoadedModel:
             self.scorecard.explain.close()
 
 
-def load_version(repository: Repository, name: str, version: int, backend: Backend) -> LoadedModel:
+def load_version(
+    repository: Repository, name: str, version: int, backend: Backend, trust: Trust | None = None
+) -> LoadedModel:
     """Loads the graph of a plain model's numbered version, as the model's config.pbtxt says if it has one.
 
     Raises:
-        CannotServe: there is no graph, it does not load, or the configuration is not offered here or not the graph's.
+        CannotServe: there is no graph, it does not load, or the configuration is not offered here or not the graph's; or
+            builds must be trusted, which this is none of.
     """
+    if trust is not None:
+        raise CannotServe("verify_key is set, and a numbered version has no digest that could be signed")
     try:
         folder = repository.version_folder(name, version)
         document = repository.model_file(name, CONFIG_FILE)
@@ -100,16 +106,27 @@ def load_version(repository: Repository, name: str, version: int, backend: Backe
     return LoadedModel(name, str(version), session, interface, config=config)
 
 
-def load_build(repository: Repository, name: str, digest: str, backend: Backend) -> LoadedModel:
-    """Loads a build: files against their digests, graphs against the manifest, answers against the golden rows.
+def load_build(
+    repository: Repository, name: str, digest: str, backend: Backend, trust: Trust | None = None
+) -> LoadedModel:
+    """Loads a build: its signature, files against their digests, graphs against the manifest, answers against the golden rows.
+
+    Args:
+        repository: has the build.
+        name: of the model.
+        digest: of the build.
+        backend: makes the sessions.
+        trust: asked before anything is read; None trusts every build.
 
     Raises:
         CannotServe: naming what is not right.
     """
     try:
+        if trust is not None:
+            trust(digest, repository.attestation(name, digest, SIGNATURE))
         manifest = repository.verify(name, digest)
         folder = repository.build_folder(name, digest)
-    except (RepositoryError, InvalidManifest, OSError) as error:
+    except (RepositoryError, InvalidManifest, Untrusted, OSError) as error:
         raise CannotServe(str(error)) from None
     session = _session(folder / SCORE_GRAPH, backend)
     explain = _session(folder / EXPLAIN_GRAPH, backend) if EXPLAIN_GRAPH in manifest.files else None

@@ -16,6 +16,7 @@ from server.models.catalogue import Failure, ModelEntry
 from server.models.loader import CannotServe, LoadedModel, load_build, load_version
 from server.models.reconcile import Loads, failure, settle, to_load
 from server.models.repository import Repository
+from server.models.trust import Trust
 from server.models.wanted import Rules, Wanted, read_listing, want
 from server.runtime.session import Backend
 
@@ -55,12 +56,14 @@ class Refresher:
         backend: makes sessions.
         rules: what this server was told about models.
         clock: monotonic seconds.
+        trust: says which builds are trusted; None trusts all.
     """
 
     repository: Repository
     backend: Backend
     rules: Rules
     clock: Callable[[], float]
+    trust: Trust | None = None
 
     def refresh(
         self, name: str, entry: ModelEntry | None, loading: Callable[[str], None], *, insist: bool = False
@@ -111,5 +114,5 @@ class Refresher:
 
     def _load_version(self, name: str, version: str, *, build: bool) -> LoadedModel:
         if build:
-            return load_build(self.repository, name, version, self.backend)
-        return load_version(self.repository, name, int(version), self.backend)
+            return load_build(self.repository, name, version, self.backend, self.trust)
+        return load_version(self.repository, name, int(version), self.backend, self.trust)

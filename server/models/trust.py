@@ -13,4 +13,4 @@ class Untrusted(Exception):
 
 
 # Takes the digest of a build and its signature.json, or None where there is none. Raises Untrusted.
-Trust = Callable[[str, bytes | None], None]
+Trust = Callable[[str, bytes | None], object]

@@ -3,12 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper
 from plain_repository import dot_product_graph, failing_graph, write_plain
 from scorecard_repository import (
@@ -26,6 +28,8 @@ from scorecard_repository import (
 
 from server.models.directory import DirectoryRepository
 from server.models.loader import CannotServe, load_build, load_version
+from server.models.signatures import VerifyKeys, key_id, sign_build
+from server.models.trust import SIGNATURE
 from server.runtime.onnx import OnnxBackend
 
 BACKEND = OnnxBackend()
@@ -273,3 +277,24 @@ def test_the_digest_of_a_build_is_that_of_its_manifest_file(repository: Director
 
     document = (repository.build_folder("tiny", digest) / "manifest.json").read_bytes()
     assert hashlib.sha256(document).hexdigest() == digest
+
+
+def test_a_build_that_is_not_trusted_does_not_serve_and_a_signature_makes_it_trusted(
+    repository: DirectoryRepository,
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    trust = VerifyKeys({key_id(key.public_key()): key.public_key()}).check
+    digest = write_scorecard(repository.root)
+    with pytest.raises(CannotServe, match=f"build {digest} is not signed"):
+        load_build(repository, "tiny", digest, BACKEND, trust)
+
+    signature = sign_build(key, digest, datetime(2005, 1, 2, tzinfo=UTC))
+    repository.set_attestation("tiny", digest, SIGNATURE, signature.to_bytes())
+    load_build(repository, "tiny", digest, BACKEND, trust).close()
+
+
+def test_a_numbered_version_cannot_be_trusted(repository: DirectoryRepository) -> None:
+    write_plain(repository.root, "failing", failing_graph(), 3)
+
+    with pytest.raises(CannotServe, match="verify_key is set"):
+        load_version(repository, "failing", 3, BACKEND, lambda _digest, _signature: None)
