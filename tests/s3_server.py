@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,7 @@ def s3_server() -> Iterator[S3Server]:
         process.kill()  # its data is thrown away: it need not put it in order first
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_sockets(ports.values())
 
 
 def _command(folder: Path, ports: Mapping[str, int]) -> list[str]:
@@ -99,10 +100,19 @@ def _command(folder: Path, ports: Mapping[str, int]) -> list[str]:
         "filer.localSocket": folder / "filer.sock",
         "s3.localSocket": folder / "s3.sock",
         "s3.config": folder / "s3.json",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
         **ports,
     }
     weed = Path(sysconfig.get_path("scripts")) / "weed"
     return [str(weed), "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in flags.items())]
+
+
+def _remove_sockets(ports: Iterable[int]) -> None:
+    """SeaweedFS has no flag for where these lie."""
+    for port in ports:
+        for path in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108 - it writes them there
+            path.unlink(missing_ok=True)
 
 
 def _free_ports(count: int) -> dict[str, int]:

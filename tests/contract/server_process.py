@@ -84,7 +84,7 @@ class Metrics:
         return {value for _, labels in self.samples for _, value in labels}
 
 
-def command(repository: Path, *arguments: str) -> list[str]:
+def command(repository: Path | str, *arguments: str) -> list[str]:
     """The command line that starts a server on free ports; later arguments win."""
     ports = ("--grpc-port", "0", "--metrics-port", "0")
     return [sys.executable, "-m", "server", "--model-repository", str(repository), *ports, *arguments]
@@ -92,7 +92,7 @@ def command(repository: Path, *arguments: str) -> list[str]:
 
 @contextmanager
 def serving(
-    repository: Path, stderr: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+    repository: Path | str, stderr: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[RunningServer]:
     """A server over a repository, ended when the block is left."""
     variables = {**_environment(), **environment}
@@ -104,7 +104,12 @@ def serving(
         _end(process)
 
 
-def run_to_end(repository: Path, *arguments: str, timeout_s: float = START_S) -> subprocess.CompletedProcess[str]:
+def run_to_end(
+    repository: Path | str,
+    *arguments: str,
+    timeout_s: float = START_S,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.CompletedProcess[str]:
     """A server that is expected not to start."""
     return subprocess.run(
         command(repository, *arguments),
@@ -112,7 +117,7 @@ def run_to_end(repository: Path, *arguments: str, timeout_s: float = START_S) ->
         text=True,
         timeout=timeout_s,
         check=False,
-        env=_environment(),
+        env={**_environment(), **environment},
     )
 
 
