@@ -11,12 +11,14 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import structlog
 from prometheus_client import start_http_server
 
+from server.backends import build_backend
 from server.engine.decision_ids import DecisionIds
 from server.engine.engine import Engine, EngineLimits
 from server.engine.model_control import ModelControl
@@ -31,7 +33,6 @@ from server.models.trust import Trust
 from server.models.version_policy import InvalidPolicy, parse_version_policy
 from server.models.wanted import Rules
 from server.observe.metrics import Metrics
-from server.runtime.onnx import OnnxBackend
 from server.scheduling.queue import Limits
 from server.scheduling.quota import UNLIMITED, Quota, Quotas
 from server.settings import CallerQuota, InvalidSettings, Settings
@@ -61,7 +62,7 @@ async def serve(settings: Settings) -> None:
     stop = _stop_event()
     metrics = Metrics()
     models = await asyncio.to_thread(survey, repository)
-    backend = OnnxBackend(settings.intra_op_threads)
+    backend = build_backend(settings, cache_folder(settings) / "runtime")
     refresher = Refresher(repository, backend, _rules(settings, models), time.monotonic, _trust(settings))
     at_start = _models_at_start(settings, models)
     engine = build_engine(settings, models, metrics)
@@ -97,7 +98,7 @@ def open_models(settings: Settings) -> Repository:
     Raises:
         RepositoryError: its URL is none that can be read, or holds credentials.
     """
-    cache = LocalCache(settings.cache_dir or default_cache_dir(os.environ), settings.cache_max_bytes, time.time)
+    cache = LocalCache(cache_folder(settings) / "models", settings.cache_max_bytes, time.time)
     return open_repository(settings.model_repository, cache, os.environ)
 
 
@@ -116,6 +117,11 @@ def _trust(settings: Settings) -> Trust | None:
         return read_verify_keys(settings.verify_key).check
     except InvalidKey as error:
         raise InvalidSettings(f"verify_key: {error}") from None
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where what need not be fetched or found out again is kept."""
+    return settings.cache_dir or default_cache_dir(os.environ)
 
 
 async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -44,6 +44,12 @@ class CallerQuota(BaseModel):
     burst_rows: Count
 
 
+def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if list(sizes) != sorted(set(sizes)):
+        raise ValueError("sizes ascend, and none stands twice")
+    return sizes
+
+
 class InvalidSettings(Exception):
     """A setting is unknown or out of bounds: the message names it, what it was and what was expected."""
 
@@ -61,7 +67,8 @@ class Settings(BaseSettings):
     cache_dir: Annotated[
         Path | None,
         Field(
-            description="local copies of models that lie in an object store; by default in the user's folder for caches"
+            description="what need not be fetched or found out again: models of an object store, how graphs answer in "
+            "batches, TensorRT's engines; by default in the user's folder for caches"
         ),
     ] = None
     cache_max_bytes: Annotated[
@@ -122,6 +129,43 @@ class Settings(BaseSettings):
     )
 
     intra_op_threads: Annotated[Count, Field(description="threads within one run of a model")] = 1
+    inter_op_threads: Annotated[
+        Count, Field(description="more than one computes independent nodes of a graph at the same time")
+    ] = 1
+    allow_spinning: Annotated[bool, Field(description="threads wait for work in a loop, and keep their cores busy")] = (
+        False
+    )
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt"],
+        Field(
+            description="what models run on; auto: CUDA where ONNX Runtime's package has it. The next in line is the CPU"
+        ),
+    ] = "auto"
+    device_id: Annotated[int, Field(ge=0, description="the GPU, as CUDA counts")] = 0
+    require_device: Annotated[
+        bool | Literal["cuda", "tensorrt"],
+        Field(
+            description="a model that gets less does not serve: the device that is wanted (true), or the one named here"
+        ),
+    ] = False
+    gpu_memory_bytes: Annotated[int, Field(ge=0, description="most that CUDA's arena takes; 0: no limit")] = 0
+    gpu_workspace_bytes: Annotated[
+        int, Field(ge=0, description="most that TensorRT uses to try and to run kernels; 0: no limit")
+    ] = 0
+    batch_invariance: Annotated[
+        Literal["require", "pad", "report"],
+        Field(
+            description="a row's score is the same to the bit in every batch: or not served, or by padding, or only told"
+        ),
+    ] = "pad"
+    batch_buckets: Annotated[
+        tuple[Count, ...],
+        AfterValidator(_ascending),
+        Field(description="the only sizes that runs have, as [1, 8, 64]; batches are padded to them. Empty: any size"),
+    ] = ()
+    compare_batches_s: Annotated[
+        Seconds, Field(description="processor time that finding out on batches may take when a model is loaded")
+    ] = 3.0
     inline_below_ms: Annotated[
         float, Field(ge=0, description="runs expected to be shorter than this are not handed to a thread")
     ] = 2.0
@@ -167,7 +211,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     except ValidationError as error:
         problems += map(_problem, error.errors())
     except SettingsError as error:
-        raise InvalidSettings(f"command line: {error}") from None
+        raise InvalidSettings(f"command line or environment: {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
     if problems:

@@ -44,10 +44,12 @@ class TensorInterface:
     Args:
         interface: the model's.
         max_rows: most rows in one call to any model.
+        share_runs: whether rows of different calls may be computed together.
     """
 
-    def __init__(self, interface: Interface, max_rows: int) -> None:
+    def __init__(self, interface: Interface, max_rows: int, *, share_runs: bool = True) -> None:
         self._interface = interface
+        self._share_runs = share_runs
         self._max_rows = min(max_rows, interface.max_rows or max_rows)
         self._inputs = {spec.name: spec for spec in interface.inputs}
         self._datatypes = {spec.name: spec.datatype for spec in interface.outputs}
@@ -73,6 +75,8 @@ class TensorInterface:
         feeds = {tensor.name: self._interface.to_graph(tensor.name, tensor.array) for tensor in given}
         if not self._interface.batched:
             return Work(feeds, outputs, 1, batched=False), None
+        if not self._share_runs:
+            return Work(feeds, outputs, self._rows(feeds), batched=False), None
         group = (outputs, *(feeds[name].shape[1:] for name in self._inputs))
         return Work(feeds, outputs, self._rows(feeds), batched=True), group
 

@@ -105,6 +105,7 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
     """Puts queues before a loaded model. Called on the event loop that will serve it."""
 
     def queue(session: Session, name: str, limits: Limits) -> BatchQueue:
+        _tell_runtime(model, name, session, metrics)
         return BatchQueue(
             session,
             limits,
@@ -120,7 +121,7 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
         explainer = Explainer(explain_queue, model.scorecard.manifest.reason_groups, settings.explain.max_batch_rows)
     return ServedModel(
         model,
-        TensorInterface(model.interface, settings.max_rows_per_call),
+        TensorInterface(model.interface, settings.max_rows_per_call, share_runs=model.session.batching.share_runs),
         queue(model.session, "infer", _infer_limits(model, settings.infer)),
         DecidingBuild(model.name, model.version, explainer),
         metrics.request_rows.labels(model.name),
@@ -134,6 +135,16 @@ def _infer_limits(model: LoadedModel, limits: Limits) -> Limits:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _tell_runtime(model: LoadedModel, queue: str, session: Session, metrics: Metrics) -> None:
+    labels, placement, batching = (model.name, model.version, queue), session.placement, session.batching
+    metrics.runtime_info.labels(*labels, placement.device, batching.invariance.value).set(1)
+    metrics.device_fallback.labels(*labels).set(bool(placement.instead_of))
+    metrics.batch_difference.labels(*labels).set(batching.bound)
+    if batching.why:
+        named = {"model": model.name, "version": model.version, "queue": queue}
+        log.warning("answers depend on the batch", **named, invariance=batching.invariance.value, reason=batching.why)
 
 
 def _log_failure(model: LoadedModel, queue: str) -> Callable[[str], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from server.runtime.invariance import by_rows
 from server.runtime.session import Session
 from server.tensors import Array, TensorSpec
 
@@ -55,8 +56,7 @@ class Interface:
 
 def graph_interface(session: Session) -> Interface:
     """The graph's own inputs and outputs; rows, where the first dimension of every one is the caller's to choose."""
-    specs = (*session.inputs, *session.outputs)
-    return Interface(session.inputs, session.outputs, batched=bool(session.inputs) and has_rows(specs))
+    return Interface(session.inputs, session.outputs, batched=by_rows(session))
 
 
 def has_rows(specs: Sequence[TensorSpec]) -> bool:

@@ -25,7 +25,8 @@ from server.models.triton.interface import configured_interface
 from server.models.triton.reading import read_config
 from server.models.triton.warmup import warm_up
 from server.models.trust import SIGNATURE, Trust, Untrusted
-from server.runtime.session import Backend, CannotLoad, Session
+from server.runtime.session import Backend, CannotLoad, Sample, Session
+from server.runtime.settle import made_up_rows
 from server.tensors import Array, DataType
 
 PROBABILITY = "probability_of_default"
@@ -92,7 +93,7 @@ def load_version(
         config = None if document is None else read_config(name, document)
     except (RepositoryError, InvalidConfig) as error:
         raise CannotServe(str(error)) from None
-    session = _session(folder / ((config and config.graph_file) or SCORE_GRAPH), backend)
+    session = _session(folder / ((config and config.graph_file) or SCORE_GRAPH), backend, _made_up(config))
     if config is None:
         return LoadedModel(name, str(version), session, graph_interface(session))
     if config.unheeded:
@@ -104,6 +105,12 @@ def load_version(
         session.close()
         raise CannotServe(str(error)) from None
     return LoadedModel(name, str(version), session, interface, config=config)
+
+
+def _made_up(config: TritonConfig | None) -> Sample:
+    """Rows of a plain model, in batches that its configuration allows."""
+    largest = config.max_batch_size if config else 0
+    return Sample(made_up_rows, largest) if largest else Sample(made_up_rows)
 
 
 def load_build(
@@ -128,19 +135,23 @@ def load_build(
         folder = repository.build_folder(name, digest)
     except (RepositoryError, InvalidManifest, Untrusted, OSError) as error:
         raise CannotServe(str(error)) from None
-    session = _session(folder / SCORE_GRAPH, backend)
-    explain = _session(folder / EXPLAIN_GRAPH, backend) if EXPLAIN_GRAPH in manifest.files else None
-    scorecard = Scorecard(manifest, Schema(manifest.features), explain)
+    schema = Schema(manifest.features)
+    golden, feeds = _golden_rows(folder / GOLDEN, schema)
+    session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds))
+    # Its batches are not compared: reasons are read to three digits, and padding would cost whole explanations.
+    explain = _session(folder / EXPLAIN_GRAPH, backend, None) if EXPLAIN_GRAPH in manifest.files else None
+    scorecard = Scorecard(manifest, schema, explain)
     _check_graph(manifest, session, (PROBABILITY,))
     if explain:
         _check_graph(manifest, explain, (CONTRIBUTIONS, RELIEF))
-    _warm(scorecard, session, _check_golden(scorecard, session, folder / GOLDEN))
+    _check_golden(golden, session, feeds)
+    _warm(scorecard, session, feeds)
     return LoadedModel(name, digest, session, graph_interface(session), scorecard)
 
 
-def _session(path: Path, backend: Backend) -> Session:
+def _session(path: Path, backend: Backend, sample: Sample | None) -> Session:
     try:
-        return backend.load(path.read_bytes())
+        return backend.load(path.read_bytes(), sample)
     except OSError as error:
         raise CannotServe(f"{path.name}: {error.strerror}") from None
     except CannotLoad as error:
@@ -161,15 +172,18 @@ def _named(types: dict[str, DataType]) -> str:
     return "{" + ", ".join(f"{name}: {datatype.name}" for name, datatype in sorted(types.items())) + "}"
 
 
-def _check_golden(scorecard: Scorecard, session: Session, path: Path) -> dict[str, Array]:
-    """Scores the golden rows and gives them as feeds."""
+def _golden_rows(path: Path, schema: Schema) -> tuple[GoldenRows, dict[str, Array]]:
+    """The golden rows, and the same as feeds."""
     try:
         golden = GoldenRows.model_validate_json(path.read_bytes())
-        feeds = scorecard.schema.encode(golden.rows)
+        return golden, schema.encode(golden.rows)
     except ValidationError as error:
         raise CannotServe(f"{path.name}: {problems(error)}") from None
     except (OSError, InvalidFeature) as error:
         raise CannotServe(f"{path.name}: {error}") from None
+
+
+def _check_golden(golden: GoldenRows, session: Session, feeds: Mapping[str, Array]) -> None:
     (scores,) = _run(SCORE_GRAPH, session, feeds, (PROBABILITY,), (len(golden.rows), 1))
     difference = np.abs(scores[:, 0].astype(np.float64) - np.asarray(golden.probabilities))
     if not np.all(difference <= golden.tolerance):
@@ -177,11 +191,10 @@ def _check_golden(scorecard: Scorecard, session: Session, path: Path) -> dict[st
         raise CannotServe(
             f"golden row {row} scores {scores[row, 0]:.9f}, it was {golden.probabilities[row]:.9f} when the build was made"
         )
-    return feeds
 
 
 def _warm(scorecard: Scorecard, session: Session, feeds: Mapping[str, Array]) -> None:
-    for rows in _WARM_ROWS:
+    for rows in session.batching.padding.sizes or _WARM_ROWS:
         resized = {name: np.resize(column, (rows, 1)) for name, column in feeds.items()}
         _run(SCORE_GRAPH, session, resized, (PROBABILITY,), (rows, 1))
     if scorecard.explain:

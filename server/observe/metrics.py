@@ -29,6 +29,7 @@ class QueueMetrics:
         self._waiting = metrics.queue_rows.labels(*labels)
         self._dropped = metrics.dropped_total.labels(*labels)
         self._failures = metrics.failures_total.labels(*labels)
+        self._padding = metrics.padding_rows_total.labels(*labels)
 
     def waiting(self, rows: int) -> None:
         self._waiting.set(rows)
@@ -39,6 +40,9 @@ class QueueMetrics:
     def computed(self, rows: int, seconds: float) -> None:
         self._batch_rows.observe(rows)
         self._compute.observe(seconds)
+
+    def padded(self, rows: int) -> None:
+        self._padding.inc(rows)
 
     def dropped(self) -> None:
         self._dropped.inc()
@@ -87,6 +91,30 @@ class Metrics:
             "Rows in one run of a model",
             ["model", "version", "queue"],
             bounds=_ROWS,
+            registry=registry,
+        )
+        self.padding_rows_total = Counter(
+            "credence_padding_rows",
+            "Rows computed only to fill a batch up",
+            ["model", "version", "queue"],
+            registry=registry,
+        )
+        self.runtime_info = Gauge(
+            "credence_runtime_info",
+            "Where a graph runs, and whether its answers depend on the batch",
+            ["model", "version", "queue", "device", "invariance"],
+            registry=registry,
+        )
+        self.device_fallback = Gauge(
+            "credence_device_fallback",
+            "1 when it runs on another device than the one that was wanted",
+            ["model", "version", "queue"],
+            registry=registry,
+        )
+        self.batch_difference = Gauge(
+            "credence_batch_difference",
+            "Largest difference of one row's answer between batches; 0: none, to the bit",
+            ["model", "version", "queue"],
             registry=registry,
         )
         self.compute_seconds = Histogram(

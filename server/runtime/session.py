@@ -5,10 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from server.runtime.batching import Batching
 from server.tensors import Array, TensorSpec
+
+Feeds = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows to find out on how a graph answers in batches.
+
+    `rows` gives them, told what the graph takes; `largest` is the largest batch that is tried.
+    """
+
+    rows: Callable[[Sequence[TensorSpec]], Feeds]
+    largest: int = 1024
 
 
 class CannotLoad(Exception):
@@ -17,6 +32,15 @@ class CannotLoad(Exception):
 
 class RunFailed(Exception):
     """The graph failed on these values. The message says where, and holds none of them: it goes to the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a graph runs, as `cuda:0`. `instead_of`: the device that was wanted, if it is another; `why` it was not to be had."""
+
+    device: str = "cpu"
+    instead_of: str = ""
+    why: str = ""
 
 
 class Session(Protocol):
@@ -30,10 +54,18 @@ class Session(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Library, version and provider: what scores may depend on to the bit."""
+        """Library, version, device and instruction set: what scores may depend on to the bit."""
         ...
 
-    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    @property
+    def placement(self) -> Placement: ...
+
+    @property
+    def batching(self) -> Batching:
+        """What is known of its answers in batches."""
+        ...
+
+    def run(self, feeds: Feeds, outputs: Sequence[str]) -> list[Array]:
         """Computes the named outputs, in their order.
 
         Args:
@@ -51,8 +83,12 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    def load(self, graph: bytes) -> Session:
+    def load(self, graph: bytes, sample: Sample | None = None) -> Session:
         """Creates a session; releases the GIL while it does.
+
+        Args:
+            graph: ONNX, self-contained.
+            sample: gives the rows on which answers in batches are compared; without it nothing is known of them.
 
         Raises:
             CannotLoad: saying why.

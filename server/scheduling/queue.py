@@ -206,6 +206,7 @@ class BatchQueue:
         if not any(run.failed for run in runs):
             self._run_times.observe(sum(entry.work.elements for entry in batch), seconds)
         self._metrics.computed(rows, seconds)
+        self._metrics.padded(self._session.batching.padding.computed(rows) - rows)
         entries = iter(batch)
         for run in runs:
             self._reply(run, list(islice(entries, len(run.outcomes))))

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -140,7 +141,9 @@ def plain_lines(text: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CREDENCE_")}
-    return {**clean, "OMP_NUM_THREADS": "1"}
+    # Not the user's own: what a test's server finds out of its graphs belongs to the tests.
+    caches = str(Path(tempfile.gettempdir()) / "credence-tests")
+    return {**clean, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": caches}
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], stderr: Path) -> RunningServer:

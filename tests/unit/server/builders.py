@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from server.observe.metrics import Metrics
+from server.runtime.batching import Batching
+from server.runtime.session import Placement
 from server.scheduling.batch import Work
 from server.tensors import Array, DataType, TensorSpec
 
@@ -28,6 +30,8 @@ class Doubler:
     inputs = (TensorSpec("X", DataType.FP64, (-1, 1)),)
     outputs = (TensorSpec("Y", DataType.FP64, (-1, 1)), TensorSpec("N", DataType.FP64, (-1, 1)))
     fingerprint = "doubler"
+    placement = Placement()
+    batching = Batching()
 
     def __init__(self, on_run: Callable[[int], None] = lambda _rows: None, extra_rows: int = 0) -> None:
         self.runs: list[list[float]] = []

@@ -29,6 +29,7 @@ class Altered:
     def __init__(self, session: Any, alter: Callable[[list[Array]], list[Array]]) -> None:
         self._session, self._alter = session, alter
         self.inputs, self.outputs, self.fingerprint = session.inputs, session.outputs, session.fingerprint
+        self.placement, self.batching = session.placement, session.batching
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         return self._alter(self._session.run(feeds, outputs))

@@ -153,3 +153,18 @@ def test_many_outputs_are_refused_in_linear_time() -> None:
 
     assert len(errors) == 199_999
     assert time.monotonic() - started < 5
+
+
+def test_a_graph_whose_rows_decide_each_other_computes_each_call_alone_and_still_bounds_its_rows() -> None:
+    alone = TensorInterface(graph_interface(BACKEND.load(dot_product_graph())), max_rows=2, share_runs=False)
+    rows = {name: np.ones((2, 3), np.float32) for name in ("A", "B")}
+    inputs = [Tensor(name, DataType.FP32, array) for name, array in rows.items()]
+
+    work, group = alone.to_work(InferCommand("dot", "", inputs))
+
+    assert group is None
+    assert (work.rows, work.batched) == (2, False)
+    with pytest.raises(TooManyRows):
+        alone.to_work(
+            InferCommand("dot", "", [Tensor(t.name, t.datatype, np.ones((3, 3), np.float32)) for t in inputs])
+        )

@@ -27,10 +27,13 @@ from scorecard_repository import (
 )
 
 from server.models.directory import DirectoryRepository
-from server.models.loader import CannotServe, load_build, load_version
+from server.models.golden import GoldenRows
+from server.models.loader import PROBABILITY, CannotServe, load_build, load_version
 from server.models.signatures import VerifyKeys, key_id, sign_build
 from server.models.trust import SIGNATURE
+from server.runtime.batching import Invariance
 from server.runtime.onnx import OnnxBackend
+from server.runtime.settle import BatchPolicy
 
 BACKEND = OnnxBackend()
 
@@ -298,3 +301,21 @@ def test_a_numbered_version_cannot_be_trusted(repository: DirectoryRepository) -
 
     with pytest.raises(CannotServe, match="verify_key is set"):
         load_version(repository, "failing", 3, BACKEND, lambda _digest, _signature: None)
+
+
+def test_the_champion_that_ships_scores_a_row_the_same_to_the_bit_in_every_batch() -> None:
+    shipped = DirectoryRepository(Path(__file__).parents[4] / "model_repository")
+    digest = shipped.aliases("scorecard")["champion"]
+    model = load_build(shipped, "scorecard", digest, OnnxBackend(batches=BatchPolicy("require")))
+    assert model.scorecard
+    golden = GoldenRows.model_validate_json((shipped.build_folder("scorecard", digest) / "golden.json").read_bytes())
+    feeds = model.scorecard.schema.encode(golden.rows)
+
+    (together,) = model.session.run(feeds, [PROBABILITY])
+
+    assert model.session.batching.invariance is Invariance.EXACT
+    for size in (1, 2, 3, 5, 16):
+        batches = [
+            {name: column[at : at + size] for name, column in feeds.items()} for at in range(0, len(together), size)
+        ]
+        assert np.concatenate([model.session.run(b, [PROBABILITY])[0] for b in batches]).tobytes() == together.tobytes()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from plain_repository import (
     identity_graph,
 )
 
-from server.runtime.onnx import OnnxBackend
+from server.runtime.instruction_set import this_machine
+from server.runtime.onnx import OnnxBackend, Threads
 from server.runtime.session import CannotLoad, RunFailed, Session
 from server.tensors import DataType, TensorSpec
 
@@ -91,9 +93,18 @@ def test_a_failing_run_tells_where_but_no_value_and_the_session_lives_on() -> No
     assert value.tolist() == [[TABLE[2]]]
 
 
-def test_the_fingerprint_tells_library_version_and_provider() -> None:
-    assert ALL_BUT_BF16.fingerprint.startswith("onnxruntime ")
-    assert ALL_BUT_BF16.fingerprint.endswith("CPUExecutionProvider")
+def test_the_fingerprint_tells_library_version_provider_instruction_set_and_threads() -> None:
+    session = OnnxBackend(Threads(2)).load(dot_product_graph())
+
+    assert session.fingerprint.startswith(f"onnxruntime {version('onnxruntime')} CPUExecutionProvider {this_machine()}")
+    assert session.fingerprint.endswith(" threads=2x1")
+
+
+def test_independent_nodes_may_be_computed_at_the_same_time() -> None:
+    session = OnnxBackend(Threads(intra_op=1, inter_op=2, spinning=True)).load(dot_product_graph())
+    feeds = {"A": np.array([[1, 2]], np.float32), "B": np.array([[3, 4]], np.float32)}
+
+    assert [array.tolist() for array in session.run(feeds, ["SUM", "DOT"])] == [[[4, 6]], [[11]]]
 
 
 @pytest.mark.parametrize("graph", [b"", b"not a graph", dot_product_graph()[:-20]])

@@ -116,7 +116,7 @@ def telling_gaps(sample: Sample) -> Sample:
 
 def test_the_graph_answers_as_the_network_does(fitted: FittedNetwork):
     frame = odd_rows()
-    session = OnnxBackend(intra_op_threads=1).load(build_score_graph(fitted.module, fitted.encoder))
+    session = OnnxBackend().load(build_score_graph(fitted.module, fitted.encoder))
     wanted = {spec.name for spec in session.inputs}
     inputs = {name: value for name, value in feeds(fitted.encoder.features, frame).items() if name in wanted}
     (answer,) = session.run(inputs, (PROBABILITY,))

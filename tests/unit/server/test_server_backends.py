@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plain_repository import dot_product_graph
+
+from server.backends import build_backend
+from server.runtime.session import CannotLoad, Sample
+from server.runtime.settle import made_up_rows
+from server.settings import InvalidSettings, Settings
+
+
+def settings(**values: object) -> Settings:
+    return Settings(model_repository="models", **values)
+
+
+def test_the_default_backend_takes_a_graph_and_remembers_what_it_found_of_its_batches(tmp_path: Path) -> None:
+    session = build_backend(settings(), tmp_path).load(dot_product_graph(), Sample(made_up_rows))
+
+    assert session.placement.device == "cpu"
+    assert len(list((tmp_path / "batches").iterdir())) == 1
+
+
+def test_a_device_that_is_required_and_not_there_refuses_every_model(tmp_path: Path) -> None:
+    backend = build_backend(settings(device="cuda", require_device=True), tmp_path)
+
+    with pytest.raises(CannotLoad, match="runs on cpu only, cuda is required"):
+        backend.load(dot_product_graph())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"device": "cpu", "require_device": "cuda"}, "require_device = 'cuda': device = 'cpu' never gives it"),
+        ({"device": "cuda", "require_device": "tensorrt"}, "require_device = 'tensorrt'"),
+        ({"device": "tensorrt"}, "give batch_buckets"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        build_backend(settings(**values), tmp_path)
