@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -33,16 +33,57 @@ def server_process(
     Raises:
         DidNotStart: it ended, or did not listen within a minute.
     """
-    pinned = ["taskset", "-c", str(core)] if core is not None else []
-    command = [*pinned, sys.executable, "-m", module, *arguments]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stderr=errors)  # noqa: S603 - our own servers
+    with listening([sys.executable, "-m", module, *arguments], port, "" if core is None else str(core)) as process:
+        yield process
+
+
+@contextmanager
+def listening(
+    command: Sequence[str],
+    port: int,
+    cores: str = "",
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a command until the block ends; enters it once the port accepts connections.
+
+    Args:
+        command: of a server on 127.0.0.1.
+        port: it will listen on.
+        cores: that it may use, as `taskset -c` takes them; empty: any.
+        environment: variables beside this process's own, of which `CREDENCE_` ones are not handed on.
+        directory: where it runs.
+
+    Raises:
+        DidNotStart: there is no such command, it ended, or did not listen within a minute.
+    """
+    pinned = ["taskset", "-c", cores] if cores else []
+    # Settings come from what is compared, never from the shell of whoever compares.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CREDENCE_")}
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - what is to be measured
+                [*pinned, *command],
+                stdout=output,
+                stderr=output,
+                env={**inherited, **(environment or {})},
+                cwd=directory,
+            )
+        except OSError as error:
+            raise DidNotStart(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
             if problem := _wait(process, port):
-                raise DidNotStart(f"{module} {problem}\n{_tail(errors)}")
+                raise DidNotStart(f"{' '.join(command[:3])} {problem}\n{_tail(output)}")
             yield process
         finally:
             end(process, _END_S)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on right now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
 
 
 def end(process: subprocess.Popen[bytes], within_s: float) -> None:

@@ -8,7 +8,10 @@ import typer
 from rich.console import Console
 
 from benchmarks import startup
+from benchmarks.cli import compare as compare_command
+from benchmarks.cli import floors as floors_command
 from benchmarks.cli import run as run_command
+from benchmarks.cli import sweep as sweep_command
 from benchmarks.cli.exits import Exit
 from benchmarks.load.run import GeneratorFailed
 from benchmarks.processes import DidNotStart
@@ -24,6 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(run_command.run)
+app.command()(sweep_command.sweep)
+app.command()(compare_command.compare)
+app.command()(floors_command.floors)
 app.command("startup")(startup.main)
 
 

@@ -10,11 +10,14 @@ _WRONG_ANSWER = "WRONG_ANSWER"
 
 
 class Exit(IntEnum):
-    """0: measured, whole and good. 1: not measured, only in part, or the calls failed. 2: asked in a way that cannot be."""
+    """0: measured, whole and good. 1: not measured, only in part, or the calls failed. 2: asked in a way that cannot be.
+    3: measured, and a gate says no.
+    """
 
     GOOD = 0
     FAILED = 1
     USAGE = 2
+    GATE = 3
 
 
 def verdict(result: LoadResult, min_success: float) -> Exit:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, StrictUndefined
-
 from benchmarks.load.plan import OpenLoop
 from benchmarks.measure import Measurement
 from benchmarks.report.curves import by_percentile, latency_over_time, rate_over_time
 from benchmarks.report.document import document
 from benchmarks.report.figures import PERCENTILES, latency, load_in_words, parts, warnings
+from benchmarks.report.templates import TEMPLATES
 
 
 def page(measurement: Measurement) -> str:
     """The page: no script, nothing to load, and the whole JSON document inside it."""
     figures = (by_percentile(measurement), rate_over_time(measurement), latency_over_time(measurement))
-    return _TEMPLATES.get_template("page.html.j2").render(
+    return TEMPLATES.get_template("page.html.j2").render(
         measurement=measurement,
         result=measurement.result,
         load=load_in_words(measurement.plan),
@@ -53,7 +51,4 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"  # noqa: PLR2004
 
 
-_TEMPLATES = Templates(
-    loader=PackageLoader("benchmarks.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-_TEMPLATES.filters["number"] = _number
+TEMPLATES.filters["number"] = _number
