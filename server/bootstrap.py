@@ -41,6 +41,7 @@ from server.wire.calls import Calls
 from server.wire.credit_scoring import CreditScoringService
 from server.wire.health import Health
 from server.wire.inference import InferenceService
+from server.wire.model_repository import ModelRepositoryService
 from server.wire.server import SERVICES, CannotListen, WireLimits, WireServer
 
 ALL_MODELS = "*"
@@ -82,7 +83,7 @@ async def _serve(
     settings: Settings, metrics: Metrics, engine: Engine, control: ModelControl, health: Health, stop: asyncio.Event
 ) -> None:
     calls = Calls(metrics, lambda name: name in engine.catalogue.entries, callers(settings))
-    wire = _wire(settings, engine, calls, health)
+    wire = _wire(settings, engine, control, calls, health)
     metrics_server = _serve_metrics(settings, metrics)
     await _start(settings, engine, wire, metrics_server.server_port)
     polling = asyncio.create_task(_poll(settings, control))
@@ -229,9 +230,10 @@ def _quota(quota: CallerQuota) -> Quota:
     return Quota(quota.rows_per_s, quota.burst_rows)
 
 
-def _wire(settings: Settings, engine: Engine, calls: Calls, health: Health) -> WireServer:
+def _wire(settings: Settings, engine: Engine, control: ModelControl, calls: Calls, health: Health) -> WireServer:
     services = (
         InferenceService(engine, version("credence"), settings.max_stream_requests),
+        ModelRepositoryService(control, settings.model_control_mode),
         CreditScoringService(engine, settings.max_stream_requests),
     )
     limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)

@@ -50,6 +50,12 @@ class LoadFailed(ServingError):
     reason = "LOAD_FAILED"
 
 
+class ControlNotAllowed(ServingError):
+    """Load or unload by call, of a server that follows its repository or only loads at start."""
+
+    reason = "CONTROL_NOT_ALLOWED"
+
+
 class InvalidTensor(ServingError):
     reason = "INVALID_TENSOR"
 

@@ -156,6 +156,10 @@ class Metrics:
             registry=registry,
         )
         by_queue = (
+            self.runtime_info,
+            self.device_fallback,
+            self.batch_difference,
+            self.padding_rows_total,
             self.queue_rows,
             self.queue_seconds,
             self.batch_rows,

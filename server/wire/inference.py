@@ -20,7 +20,7 @@ from server.wire.tensor_codec import read_request, write_response
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _SERVER_NAME = "credence"
 # Triton's names of those of its extensions that are here.
-_EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
+_EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 class InferenceService:

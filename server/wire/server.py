@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -11,10 +12,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from server.wire import credit_scoring, inference
 from server.wire.calls import Calls
-from server.wire.credit_scoring import CreditScoringService
 from server.wire.foreign import ForeignServices
 from server.wire.health import Health
-from server.wire.inference import InferenceService
 
 SERVICES = (inference.SERVICE, credit_scoring.SERVICE)
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -32,13 +31,19 @@ class WireLimits:
     max_concurrent_streams: int
 
 
+class Servicer(Protocol):
+    """Gives the handlers of its methods."""
+
+    def handler(self, calls: Calls) -> grpc.GenericRpcHandler: ...
+
+
 class WireServer:
     """Listens, answers, and stops.
 
     Args:
         address: `host:port`; port 0 takes a free one.
         limits: bounds of the transport.
-        services: the servicers of both protocols.
+        services: the servicers, several of which may share a protocol.
         calls: their call handling.
         health: answers who asks whether what serves.
     """
@@ -47,7 +52,7 @@ class WireServer:
         self,
         address: str,
         limits: WireLimits,
-        services: Sequence[InferenceService | CreditScoringService],
+        services: Sequence[Servicer],
         calls: Calls,
         health: Health,
     ) -> None:

@@ -32,6 +32,8 @@ _CODES: dict[type[ServingError], grpc.StatusCode] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,
     errors.LoadFailed: grpc.StatusCode.FAILED_PRECONDITION,
+    # What Triton answers.
+    errors.ControlNotAllowed: grpc.StatusCode.UNAVAILABLE,
     errors.InvalidTensor: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidFeature: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,

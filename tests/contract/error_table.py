@@ -35,6 +35,9 @@ UNARY_METHODS = (
     "ModelInfer",
     "ModelConfig",
     "ModelStatistics",
+    "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
 )
 
 
@@ -240,6 +243,24 @@ _FEATURES = (
         ('applications[0].features["amount"]',),
     ),
 )
+_CONTROL = (
+    *(
+        Case(
+            f"{method}-not-explicit", method, request, grpc.StatusCode.UNAVAILABLE, "CONTROL_NOT_ALLOWED", says="'none'"
+        )
+        for method, request in (
+            ("RepositoryModelLoad", inference_pb.RepositoryModelLoadRequest(model_name=DOT)),
+            ("RepositoryModelUnload", inference_pb.RepositoryModelUnloadRequest(repository_name=DOT)),
+        )
+    ),
+    Case(
+        "index-of-a-named-repository",
+        "RepositoryIndex",
+        inference_pb.RepositoryIndexRequest(repository_name="models"),
+        grpc.StatusCode.UNIMPLEMENTED,
+        "NOT_OFFERED",
+    ),
+)
 _FAILURES = (
     Case(
         "score-not-a-probability",
@@ -296,4 +317,4 @@ IMPAIRED_CASES = (
     ),
     Case("no-default-model", "Score", score_request(APPROVED), _INVALID, "INVALID_REQUEST", ("model",)),
 )
-CASES = (*_NAMES, *_REQUESTS, *_FEATURES, *_FAILURES)
+CASES = (*_NAMES, *_REQUESTS, *_FEATURES, *_CONTROL, *_FAILURES)

@@ -44,4 +44,4 @@ def test_a_scorecard_is_configured_as_its_graph(inference: GRPCInferenceServiceS
 
 def test_the_extensions_named_are_those_that_are_there(inference: GRPCInferenceServiceStub):
     named = inference.ServerMetadata(pb.ServerMetadataRequest(), timeout=TIMEOUT_S).extensions
-    assert list(named) == ["binary_tensor_data", "model_configuration", "statistics"]
+    assert list(named) == ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]

@@ -83,6 +83,16 @@ def test_a_repository_that_is_not_there_is_said_in_one_line(tmp_path: Path):
             f"default_model = 'nope': no such scorecard in the repository, which has '{SCORECARD}'",
         ),
         (["--default-model", DOT], f"default_model = '{DOT}': no such scorecard"),
+        (["--pin-build", f"{DOT}={'0' * 64}"], f"pin_build = '{DOT}': no such scorecard"),
+        (["--pin", "0" * 63], "pin = "),
+        (["--load-model", DOT], f"load_model = '{DOT}': needs model_control_mode = 'explicit'"),
+        (
+            ["--model-control-mode", "explicit", "--load-model", "nope"],
+            f"load_model = 'nope': no such model in the repository, which has '{DOT}', '{SCORECARD}'",
+        ),
+        (["--version-policy", f"{DOT}=newest"], "version policy 'newest': expected 'latest:N', 'all' or"),
+        (["--version-policy", DOT], "version_policy"),
+        (["--model-control-mode", "manual"], "model_control_mode = 'manual'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(models: Path, arguments: list[str], says: str):

@@ -206,3 +206,29 @@ def test_a_quota_that_grants_nothing_or_everything_is_refused(toml: Path, rate: 
 
     with pytest.raises(InvalidSettings, match=r"quota\."):
         read_settings(["--config", str(toml)])
+
+
+def test_settings_of_single_models_are_given_one_by_one_or_as_a_table(toml: Path) -> None:
+    toml.write_text('model_repository = "m"\n[version_policy]\ndot = "all"\n')
+    digest = "0123456789abcdef" * 4
+    pins = ["--pin-build", f"a={digest}", "--pin-build", f"b={digest}"]
+
+    settings = read_settings(["--config", str(toml), *pins, "--load-model", "a", "--load-model", "b"])
+
+    assert settings.version_policy == {"dot": "all"}
+    assert settings.pin_build == {"a": digest, "b": digest}
+    assert settings.load_model == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["--pin-build", "--version-policy"])
+def test_a_setting_of_a_model_without_its_value_is_named(name: str) -> None:
+    with pytest.raises(InvalidSettings, match=name.removeprefix("--").replace("-", "_")):
+        read_settings(["--model-repository", "m", name, "scorecard"])
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "A" * 64, "champion"])
+def test_a_pin_that_is_no_digest_is_refused(digest: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"^pin = "):
+        read_settings(["--model-repository", "m", f"--pin={digest}"])
+    with pytest.raises(InvalidSettings, match=r"^pin_build\.m = "):
+        read_settings(["--model-repository", "m", f"--pin-build=m={digest}"])

@@ -20,6 +20,7 @@ EXPECTED = {
     errors.ModelNotFound: ("NOT_FOUND", "MODEL_NOT_FOUND"),
     errors.ModelNotReady: ("UNAVAILABLE", "MODEL_NOT_READY"),
     errors.LoadFailed: ("FAILED_PRECONDITION", "LOAD_FAILED"),
+    errors.ControlNotAllowed: ("UNAVAILABLE", "CONTROL_NOT_ALLOWED"),
     errors.InvalidTensor: ("INVALID_ARGUMENT", "INVALID_TENSOR"),
     errors.InvalidFeature: ("INVALID_ARGUMENT", "INVALID_FEATURE"),
     errors.InvalidRequest: ("INVALID_ARGUMENT", "INVALID_REQUEST"),
