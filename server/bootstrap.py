@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import signal
 import time
@@ -24,6 +25,7 @@ from server.engine.engine import Engine, EngineLimits
 from server.engine.model_control import ModelControl
 from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, serve_model
+from server.engine.shadow import Shadow
 from server.models.catalogue import Catalogue, ModelEntry
 from server.models.local_cache import LocalCache
 from server.models.locations import default_cache_dir, open_repository
@@ -86,9 +88,10 @@ async def _serve(
     wire = _wire(settings, engine, control, calls, health)
     metrics_server = _serve_metrics(settings, metrics)
     await _start(settings, engine, wire, metrics_server.server_port)
-    polling = asyncio.create_task(_poll(settings, control))
+    background = [asyncio.create_task(work) for work in (_poll(settings, control), _shadow(settings, metrics, engine))]
     await stop.wait()
-    polling.cancel()
+    for task in background:
+        task.cancel()
     await _drain(settings, engine, wire, health)
     metrics_server.shutdown()
 
@@ -141,6 +144,15 @@ async def _poll(settings: Settings, control: ModelControl) -> None:
     while settings.model_control_mode == "poll":
         await asyncio.sleep(settings.repository_poll_s)
         await control.poll()
+
+
+async def _shadow(settings: Settings, metrics: Metrics, engine: Engine) -> None:
+    if settings.shadow == "challenger":
+        shadow = Shadow(
+            engine, settings.shadow_fraction, settings.max_shadow_rows, metrics.shadow, random.SystemRandom().random
+        )
+        engine.observe(shadow.decided)
+        await shadow.run()
 
 
 def _rules(settings: Settings, models: Sequence[ModelEntry]) -> Rules:

@@ -103,6 +103,12 @@ class Settings(BaseSettings):
     pin_build: Annotated[
         dict[str, Digest], Field(description="MODEL=DIGEST that the model serves, whatever its champion is")
     ] = {}
+    shadow: Annotated[
+        Literal["off", "challenger"],
+        Field(description="challenger: it scores copies of what the champion decides, and both become metrics"),
+    ] = "off"
+    shadow_fraction: Annotated[float, Field(gt=0, le=1, description="of the champion's calls that are copied")] = 1.0
+    max_shadow_rows: Annotated[Count, Field(description="copied applications that may wait for the challenger")] = 4096
     verify_key: Annotated[
         tuple[Path, ...],
         Field(description="ed25519 public key in PEM: what none of them has signed does not serve; may be repeated"),

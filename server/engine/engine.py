@@ -65,6 +65,14 @@ class _Snapshot:
     models: Mapping[LoadedModel, ServedModel]
 
 
+# Told which version decided on which applications, and how. Must neither wait nor raise.
+Observer = Callable[[ServedModel, Sequence[Application], Sequence[DecidedApplication]], None]
+
+
+def _nobody(_served: ServedModel, _applications: Sequence[Application], _made: Sequence[DecidedApplication]) -> None:
+    pass
+
+
 class Engine:
     """Serves the models of a catalogue. Belongs to one event loop.
 
@@ -101,6 +109,7 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._decision_ids = decision_ids
+        self._observe: Observer = _nobody
         self._leaving = False
         self._recent = RecentDecisions(limits.recent_decisions)
         self._ledger = RequestLedger[ScoreResult](limits.recent_decisions, lambda answer: len(answer.results))
@@ -110,6 +119,10 @@ class Engine:
     def catalogue(self) -> Catalogue:
         """What serves now; another one after a swap."""
         return self._now.catalogue
+
+    def observe(self, observer: Observer) -> None:
+        """Tells an observer of every call that is decided from now on, on the loop, before it is answered."""
+        self._observe = observer
 
     def swap(self, catalogue: Catalogue) -> None:
         """Puts a catalogue in the place of the one that serves: from one call to the next, and no call sees both.
@@ -225,7 +238,7 @@ class Engine:
         Raises:
             ServingError: the request is wrong, or cannot be answered now.
         """
-        if not command.request_id:
+        if not command.request_id or command.terms.mirrored:
             return await self._score(command)
         return await self._ledger.once(command.request_id, command.fingerprint, lambda: self._score(command))
 
@@ -249,7 +262,7 @@ class Engine:
         served, scorecard = self.scorecard(model, version)
         columns = scorecard.schema.encode([application])
         with served.calls:
-            (probability,) = await self._probabilities(served, columns, 1, terms)
+            (probability,) = await self.probabilities(served, columns, 1, terms)
             decided = _decided(served, scorecard, columns, 0, probability)
             return await self._explain("", decided, limit, terms)
 
@@ -273,16 +286,24 @@ class Engine:
         served.request_rows.observe(count)
         columns = scorecard.schema.encode(command.applications)
         with served.calls:
-            probabilities = await self._probabilities(served, columns, count, command.terms)
+            probabilities = await self.probabilities(served, columns, count, command.terms)
             decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
             explained = await self._reasons(served, command, columns, decisions)
         # Nothing is awaited from here on: a call that is cancelled has made no decision, and its repetition makes the first.
-        results = [self._record(*made) for made in zip(command.ids, decisions, explained, strict=True)]
+        record = _unrecorded if command.terms.mirrored else self._record
+        results = [record(*made) for made in zip(command.ids, decisions, explained, strict=True)]
+        if not command.terms.mirrored:
+            self._observe(served, command.applications, decisions)
         return ScoreResult(served.model.name, served.model.version, results)
 
-    async def _probabilities(
+    async def probabilities(
         self, served: ServedModel, columns: Mapping[str, Array], rows: int, terms: Terms
     ) -> list[float]:
+        """PDs of encoded applications, without a decision.
+
+        Raises:
+            ServingError: as the queue, or the model failed.
+        """
         work = Work(columns, (PROBABILITY,), rows, batched=True)
         (output,) = await served.queue.submit(work, PROBABILITY, terms)
         return checked_probabilities(output)
@@ -294,15 +315,7 @@ class Engine:
         self._metrics.decision(build.model, build.version, decided.decision.value, decided.probability)
         if explained.status is ReasonsStatus.DEFERRED:
             self._metrics.reasons_deferred_total.labels(build.model).inc()
-        return ScoredApplication(
-            application_id,
-            decision_id,
-            decided.probability,
-            decided.score,
-            decided.decision,
-            explained.status,
-            explained.reasons,
-        )
+        return _scored(application_id, decision_id, decided, explained)
 
     async def _reasons(
         self,
@@ -340,3 +353,22 @@ def _decided(
     manifest = scorecard.manifest
     score = score_points(manifest.scaling, probability)
     return DecidedApplication(served.build, columns, row, probability, score, decide(manifest.cutoffs, probability))
+
+
+def _unrecorded(application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
+    """The answer to a call whose answer goes nowhere: a decision without an id is none."""
+    return _scored(application_id, "", decided, explained)
+
+
+def _scored(
+    application_id: str, decision_id: str, decided: DecidedApplication, explained: Explained
+) -> ScoredApplication:
+    return ScoredApplication(
+        application_id,
+        decision_id,
+        decided.probability,
+        decided.score,
+        decided.decision,
+        explained.status,
+        explained.reasons,
+    )

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from server.observe.histogram import Distribution, Histogram
 from server.observe.model_metrics import ModelMetrics
+from server.observe.shadow_metrics import ShadowMetrics
 
 # Every series would come with a second one that only tells when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -167,7 +168,9 @@ class Metrics:
             self.dropped_total,
             self.failures_total,
         )
-        self.models = ModelMetrics(registry, by_queue, (self.decisions_total, self.probability))
+        self.shadow = ShadowMetrics(registry)
+        by_build = (self.decisions_total, self.probability, *self.shadow.by_build)
+        self.models = ModelMetrics(registry, by_queue, by_build)
 
     def queue(self, model: str, version: str, queue: str) -> QueueMetrics:
         return QueueMetrics(self, (model, version, queue))

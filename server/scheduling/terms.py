@@ -16,11 +16,16 @@ class Priority(IntEnum):
 
 
 class Terms(NamedTuple):
-    """Terms of one call. `deadline` is on the monotonic clock, `caller` an identity, empty where nobody keeps count."""
+    """Terms of one call.
+
+    `deadline` is on the monotonic clock, `caller` an identity, empty where nobody keeps count. `mirrored`: the call is a
+    router's copy of one that is answered elsewhere; nobody reads the answer, and what it says is no decision.
+    """
 
     deadline: float = math.inf
     priority: Priority = Priority.NORMAL
     caller: str = ""
+    mirrored: bool = False
 
 
 ANY_TIME = Terms()

@@ -18,6 +18,10 @@ from server.scheduling.terms import Priority, Terms
 
 API_KEY = "x-api-key"
 PRIORITY = "x-credence-priority"
+# The call's `:authority`, which grpc.aio does not show: a proxy before this server copies it here (docs/models.md).
+AUTHORITY = "x-credence-authority"
+# What Envoy, and Istio with it, appends to the authority of a mirrored call.
+_MIRRORED = "-shadow"
 _PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 _KEY_DIGITS = 16
 
@@ -51,13 +55,16 @@ class Callers:
             InvalidRequest: the priority is none.
         """
         metadata = context.invocation_metadata() or ()
-        priority = Priority.NORMAL
+        priority, mirrored = Priority.NORMAL, False
         for name, value in metadata:
             if name == PRIORITY:
                 priority = _priority(value)
+            elif name == AUTHORITY:
+                mirrored = _is_mirrored(value)
         remaining = context.time_remaining()
         deadline = float("inf") if remaining is None else time.monotonic() + remaining
-        return Terms(deadline, priority, self._identity(metadata, context.peer) if self._counted else "")
+        caller = self._identity(metadata, context.peer) if self._counted else ""
+        return Terms(deadline, priority, caller, mirrored)
 
     def _identity(self, metadata: Iterable[tuple[str, str | bytes]], peer: Callable[[], str]) -> str:
         for name, value in metadata:
@@ -77,6 +84,12 @@ def peer_identity(peer: str) -> str:
     family, _, address = peer.partition(":")
     host = address.rpartition(":")[0] if family in ("ipv4", "ipv6") else address
     return f"peer:{unquote(host).strip('[]')}"
+
+
+def _is_mirrored(authority: str | bytes) -> bool:
+    host = authority if isinstance(authority, str) else ""
+    # Of an authority with a port, Envoy extends the host: `models-shadow:8001`.
+    return host.rpartition(":")[0].endswith(_MIRRORED) or host.endswith(_MIRRORED)
 
 
 def _priority(value: str | bytes) -> Priority:

@@ -31,7 +31,7 @@ class CallContext:
 
 
 def test_who_says_nothing_has_normal_priority_and_all_the_time() -> None:
-    assert Callers().terms(CallContext()) == (math.inf, Priority.NORMAL, "")
+    assert Callers().terms(CallContext()) == (math.inf, Priority.NORMAL, "", False)
 
 
 def test_a_deadline_is_put_on_the_monotonic_clock() -> None:
@@ -110,3 +110,22 @@ def test_a_request_without_the_parameter_keeps_the_callers_priority() -> None:
     terms = ANY_TIME._replace(priority=Priority.HIGH)
 
     assert read_request(ModelInferRequest(), terms).terms is terms
+
+
+@pytest.mark.parametrize(
+    ("authority", "mirrored"),
+    [
+        ("models.example-shadow", True),
+        ("models-shadow:8001", True),
+        ("models.example", False),
+        ("models.example:8001", False),
+        ("shadow", False),
+        ("models-shadow.example", False),
+        ("", False),
+        (b"models-shadow", False),
+    ],
+)
+def test_a_call_is_mirrored_if_its_authority_was_given_the_ending_that_routers_append(
+    authority: str | bytes, mirrored: bool
+) -> None:
+    assert Callers().terms(CallContext(("x-credence-authority", authority))).mirrored is mirrored
