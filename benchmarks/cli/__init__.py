@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ _EXTRA = ("rich", "jinja2", "onnx", "onnxruntime")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and exits: `exits.py` says with what."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log is not for this command's readers
     try:
         from benchmarks.cli.app import run  # noqa: PLC0415  # the extra may be absent
     except ModuleNotFoundError as missing:

@@ -62,7 +62,7 @@ def latency_over_time(measurement: Measurement) -> Figure | None:
     return _figure(
         "Latency over time",
         "Of the calls answered in each second. A gap is a second without an OK answer.",
-        _time(seconds),
+        _time(measurement),
         _milliseconds(heights),
         [Series(name, points) for name, points in lines.items()],
     )
@@ -81,7 +81,7 @@ def rate_over_time(measurement: Measurement) -> Figure | None:
     return _figure(
         "Throughput over time",
         "Calls in each second of the counted part.",
-        _time(seconds),
+        _time(measurement),
         linear("calls a second", 0, max(height for points in lines.values() for _, height in points)),
         [Series(name, points) for name, points in lines.items()],
     )
@@ -90,7 +90,8 @@ def rate_over_time(measurement: Measurement) -> Figure | None:
 def shown_seconds(measurement: Measurement) -> Sequence[Second]:
     """The timeline; without its last second where that was not a whole one and would look like a fall."""
     timeline, result = measurement.result.timeline, measurement.result
-    cut = result.complete and len(timeline) > 1 and timeline[-1].at_s + 1 > result.seconds
+    end = measurement.plan.duration_s or result.seconds
+    cut = result.complete and len(timeline) > 1 and timeline[-1].at_s + 1 > end
     return timeline[:-1] if cut else timeline
 
 
@@ -115,8 +116,10 @@ def _milliseconds(heights: Sequence[float]) -> Axis:
     return linear("milliseconds", 0, high)
 
 
-def _time(seconds: Sequence[Second]) -> Axis:
-    return linear("seconds since the counted part began", 0, max(1.0, seconds[-1].at_s + 1))
+def _time(measurement: Measurement) -> Axis:
+    """As long as the plan was, so that a run that was cut short looks it."""
+    end = measurement.plan.duration_s or shown_seconds(measurement)[-1].at_s + 1
+    return linear("seconds since the counted part began", 0, max(1.0, end))
 
 
 def _ms(nanoseconds: int | None) -> float:

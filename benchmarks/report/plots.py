@@ -87,9 +87,15 @@ def _line(number: int, series: Series, x: Axis, y: Axis) -> str:
             pieces.append([])
         else:
             pieces[-1].append(f"{_across(x.place(value)):.1f},{_down(y.place(height)):.1f}")
-    drawn = (piece if len(piece) > 1 else piece * 2 for piece in pieces if piece)
-    lines = "".join(f'<polyline points="{" ".join(piece)}"/>' for piece in drawn)
-    return f'<g class="series s{number}"><title>{escape(series.name)}</title>{lines}</g>'
+    drawn = "".join(_piece(piece) for piece in pieces if piece)
+    return f'<g class="series s{number}"><title>{escape(series.name)}</title>{drawn}</g>'
+
+
+def _piece(points: Sequence[str]) -> str:
+    if len(points) == 1:
+        across, down = points[0].split(",")
+        return f'<circle cx="{across}" cy="{down}" r="3"/>'
+    return f'<polyline points="{" ".join(points)}"/>'
 
 
 def _horizontal(at: float, text: str) -> str:

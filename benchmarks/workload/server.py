@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 from credence.calls import Call, read_answer
 from credence.errors import ServerError
+from credence.inference_calls import SERVER_LIVE
 
 from benchmarks.load.plan import Tls
 
 ResultT = TypeVar("ResultT")
-ASK_S = 30.0
+ASK_S = 10.0
 CONNECT_S = 5.0
 
 
@@ -23,15 +23,12 @@ class ServerRefused(Exception):
     """The server is not there, or refused, or answered what cannot be right; the message is one line for a person."""
 
 
-@dataclass(frozen=True)
 class Refusal(ServerRefused):
-    """A call was answered with a status; `code` is its name."""
+    """A call was answered with a status, or not in time; `code` is the status's name."""
 
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Server:
@@ -45,18 +42,25 @@ class Server:
         self.metadata = tuple(metadata)
         self._channel = channel
 
-    def answer(self, path: str, request: bytes, timeout_s: float = ASK_S) -> bytes:
-        """The answer's bytes.
+    def answer(self, path: str, request: bytes, timeout_s: float | None = None) -> bytes:
+        """The answer's bytes, within ASK_S unless another time is given.
 
         Raises:
             Refusal: it was answered with an error, or not in time.
         """
         method: Any = self._channel.unary_unary(path)
+        within = timeout_s or ASK_S
         try:
-            body: bytes = method(request, timeout=timeout_s, metadata=self.metadata)
+            body: bytes = method(request, timeout=within, metadata=self.metadata)
         except grpc.RpcError as error:
-            raise Refusal(error.code().name, error.details() or "") from error
+            raise self._refusal(path, error, within) from error
         return body
+
+    def _refusal(self, path: str, error: grpc.RpcError, timeout_s: float) -> Refusal:
+        method, code = path.rpartition("/")[2], error.code()
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Refusal(code.name, f"{self.target} did not answer {method} within {timeout_s:g} s")
+        return Refusal(code.name, f"{self.target} refused {method}: {code.name}: {error.details()}")
 
     def ask(self, call: Call[ResultT]) -> ResultT:
         """A call's result.
@@ -75,15 +79,21 @@ def reached(target: str, tls: Tls | None, metadata: Sequence[tuple[str, str]]) -
     """The server at `target`, once it accepts a connection.
 
     Raises:
-        ServerRefused: there is none within CONNECT_S, or a file of `tls` cannot be read.
+        ServerRefused: it accepts none, or a file of `tls` cannot be read.
     """
     with _channel(target, tls) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(CONNECT_S)
-        except grpc.FutureTimeoutError:
-            how = "TLS" if tls else "plaintext"
-            raise ServerRefused(f"cannot connect to {target} ({how}) within {CONNECT_S:.0f} s") from None
-        yield Server(target, tls, metadata, channel)
+        server = Server(target, tls, metadata, channel)
+        _connect(server, "TLS" if tls else "plaintext")
+        yield server
+
+
+def _connect(server: Server, how: str) -> None:
+    """Any answer will do, an error too; a call that is not to wait tells why there is no connection."""
+    try:
+        server.answer(SERVER_LIVE, b"", CONNECT_S)
+    except Refusal as refusal:
+        if refusal.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+            raise ServerRefused(f"cannot connect to {server.target} ({how}): {refusal}") from refusal
 
 
 def _channel(target: str, tls: Tls | None) -> grpc.Channel:

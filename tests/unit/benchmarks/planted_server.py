@@ -20,6 +20,7 @@ import numpy as np
 from credence.inference import grpc_service_pb2 as pb
 
 MODEL, WIDTH = "double", 3
+BUSY = 100
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Faults:
 class Planted:
     target: str
     process: subprocess.Popen[bytes]
+
+    def wait_for_calls(self) -> None:
+        """Until it has had BUSY calls."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"busy\n"
 
 
 @contextmanager
@@ -86,6 +92,8 @@ class Service(grpc.GenericRpcHandler):
     async def infer(self, body: bytes, context: Any) -> bytes:
         self._calls += 1
         number = self._calls
+        if number == BUSY:
+            print("busy", flush=True)  # noqa: T201 - read by `Planted`
         if number == self._faults.die_at:
             os._exit(3)
         if number == self._faults.stall_at:
