@@ -50,8 +50,8 @@ def logarithmic(label: str, low: float, high: float) -> Axis:
     bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = (1, 2, 5) if top - bottom <= 3 else (1,)  # noqa: PLR2004 - more would not fit
     values = [step * 10.0**power for power in range(bottom - 1, top + 1) for step in steps]
-    first = max((value for value in values if value <= low * 1.001), default=values[0])
-    last = min((value for value in values if value >= high * 0.999), default=values[-1])
+    first = max((value for value in values if value <= low * (1 + 1e-9)), default=values[0])
+    last = min((value for value in values if value >= high * (1 - 1e-9)), default=values[-1])
     if first == last:
         last *= 2
     span = math.log10(last / first)

@@ -17,16 +17,16 @@ _READ_S = 10.0
 _CREDENCE = {"queue": "credence_queue_duration_seconds", "compute": "credence_compute_duration_seconds"}
 _CREDENCE_ROWS = "credence_batch_rows"
 _WHOLE = "request"
-# Microseconds, counted in requests.
+# Microseconds, counted in requests. The page has these names without _total, the parser gives it to every counter.
 _TRITON = {
-    _WHOLE: "nv_inference_request_duration_us",
-    "queue": "nv_inference_queue_duration_us",
-    "join the rows": "nv_inference_compute_input_duration_us",
-    "compute": "nv_inference_compute_infer_duration_us",
-    "cut the answer": "nv_inference_compute_output_duration_us",
+    _WHOLE: "nv_inference_request_duration_us_total",
+    "queue": "nv_inference_queue_duration_us_total",
+    "join the rows": "nv_inference_compute_input_duration_us_total",
+    "compute": "nv_inference_compute_infer_duration_us_total",
+    "cut the answer": "nv_inference_compute_output_duration_us_total",
 }
-_TRITON_REQUESTS, _TRITON_ROWS = "nv_inference_request_success", "nv_inference_count"
-_TRITON_RUNS = "nv_inference_exec_count"
+_TRITON_REQUESTS, _TRITON_ROWS = "nv_inference_request_success_total", "nv_inference_count_total"
+_TRITON_RUNS = "nv_inference_exec_count_total"
 
 Series: TypeAlias = tuple[str, frozenset[tuple[str, str]]]
 Samples: TypeAlias = Mapping[Series, float]

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,6 +36,8 @@ class Faults:
         stall_s: for so long; negative is for ever.
         die_at: the process ends at this call.
         typed: answers come as typed contents, not raw.
+        tls: folder with server.pem, server.key and ca.pem: only TLS, and only with a client's certificate.
+        caller: calls without this value of the metadata `x-caller` are refused.
     """
 
     delay_ms: float = 0
@@ -44,6 +47,8 @@ class Faults:
     stall_s: float = 0
     die_at: int = 0
     typed: bool = False
+    tls: str = ""
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Service(grpc.GenericRpcHandler):
         return answer.SerializeToString()
 
     async def infer(self, body: bytes, context: Any) -> bytes:
+        if self._faults.caller and ("x-caller", self._faults.caller) not in context.invocation_metadata():
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "planted: who are you?")
         self._calls += 1
         number = self._calls
         if number == BUSY:
@@ -129,10 +136,16 @@ def is_nth(number: int, every: int) -> bool:
     return bool(every) and number % every == 0
 
 
+def mutual_tls(folder: str) -> grpc.ServerCredentials:
+    key, certificate, authority = (Path(folder, name).read_bytes() for name in ("server.key", "server.pem", "ca.pem"))
+    return grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
+
+
 async def serve(faults: Faults, port: int) -> None:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((Service(faults),))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, mutual_tls(faults.tls)) if faults.tls else server.add_insecure_port(address)
     await server.start()
     print(bound, flush=True)  # noqa: T201 - read by `planted`
     await server.wait_for_termination()

@@ -8,10 +8,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+from certificates import write_certificates
 from load_plans import closed, generator, open_
 from planted_server import Faults, Planted, planted
 
 from benchmarks.load.generators import GeneratorKind
+from benchmarks.load.plan import Tls
 from benchmarks.load.run import run_load
 
 pytestmark = pytest.mark.real
@@ -23,10 +25,32 @@ def kind(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return write_certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
 def run(kind):
     chosen = generator(kind)
     return lambda plan: run_load(plan, generator=chosen)
+
+
+def test_mutual_tls_and_metadata_reach_the_server(run, certificates):
+    tls = Tls(
+        ca=certificates / "ca.pem",
+        certificate=certificates / "client.pem",
+        key=certificates / "client.key",
+        server_name="planted",
+    )
+    with planted(Faults(tls=str(certificates), caller="me")) as server:
+        known = run(closed(server.target, count=20, tls=tls, metadata=(("x-caller", "me"),)))
+        unknown = run(closed(server.target, count=20, tls=tls))
+        stranger = run(closed(server.target, count=20, tls=Tls(ca=tls.ca, server_name="planted")))
+    assert known.outcomes == {"OK": 20}
+    assert unknown.outcomes == {"UNAUTHENTICATED": 20}
+    assert not stranger.complete
+    assert not stranger.ok
 
 
 @pytest.mark.parametrize("make", [closed, lambda target, **rest: open_(target, 200, **rest)], ids=["closed", "open"])
