@@ -46,11 +46,8 @@ def test_mutual_tls_and_metadata_reach_the_server(run, certificates):
     with planted(Faults(tls=str(certificates), caller="me")) as server:
         known = run(closed(server.target, count=20, tls=tls, metadata=(("x-caller", "me"),)))
         unknown = run(closed(server.target, count=20, tls=tls))
-        stranger = run(closed(server.target, count=20, tls=Tls(ca=tls.ca, server_name="planted")))
     assert known.outcomes == {"OK": 20}
     assert unknown.outcomes == {"UNAUTHENTICATED": 20}
-    assert not stranger.complete
-    assert not stranger.ok
 
 
 @pytest.mark.parametrize("make", [closed, lambda target, **rest: open_(target, 200, **rest)], ids=["closed", "open"])

@@ -66,18 +66,9 @@ def test_a_good_server_is_measured_and_reported(run, tmp_path):
     assert document["server_times"][0]["problem"] == "not offered by this server"
     assert document["workload"]["answers_checked_against"].startswith("the server's own answers")
     assert document["environment"]["packages"]["grpcio"]
-
-
-def test_the_page_needs_nothing_beside_it(run, tmp_path):
-    page = tmp_path / "report.html"
-    with planted() as server:
-        run(server.target, "--rate", "200", "--count", "100", "--html", str(page))
     html = page.read_text()
     assert html.count("<svg") == 3
-    assert not re.search(r"(src|href)=|@import|url\(", html)
-    embedded = re.search(r'<script type="application/json" id="measurement">(.*)</script>', html)
-    assert embedded
-    assert json.loads(embedded[1].replace("<\\/", "</"))["result"]["outcomes"] == {"OK": 100}
+    assert not re.search(r"(src|href)=|@import|url\(", html), "the page needs nothing beside it"
 
 
 def test_typed_answers_are_checked_too(run):
