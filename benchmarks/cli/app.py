@@ -10,11 +10,13 @@ from rich.console import Console
 from benchmarks import startup
 from benchmarks.cli import compare as compare_command
 from benchmarks.cli import floors as floors_command
+from benchmarks.cli import reloads as reloads_command
 from benchmarks.cli import run as run_command
 from benchmarks.cli import sweep as sweep_command
 from benchmarks.cli.exits import Exit
 from benchmarks.load.run import GeneratorFailed
 from benchmarks.processes import DidNotStart
+from benchmarks.reloads.study import CannotReload
 from benchmarks.workload.model_output import NoModelFile
 from benchmarks.workload.server import ServerRefused
 from benchmarks.workload.tensors import UnfitWorkload
@@ -30,6 +32,7 @@ app.command()(run_command.run)
 app.command()(sweep_command.sweep)
 app.command()(compare_command.compare)
 app.command()(floors_command.floors)
+app.command("reloads")(reloads_command.reload_models)
 app.command("startup")(startup.main)
 
 
@@ -41,7 +44,7 @@ def run(arguments: Sequence[str] | None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (UnfitWorkload, NoModelFile) as error:
         return _told(error, Exit.USAGE)
-    except (ServerRefused, GeneratorFailed, DidNotStart) as error:
+    except (ServerRefused, GeneratorFailed, DidNotStart, CannotReload) as error:
         return _told(error, Exit.FAILED)
     return Exit.GOOD
 
