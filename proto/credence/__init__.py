@@ -30,7 +30,14 @@ from credence.errors import (
     Unavailable,
     Unimplemented,
 )
-from credence.inference_calls import HealthStatus, ModelMetadata, ModelState, ServerMetadata, TensorMetadata
+from credence.inference_calls import (
+    HealthStatus,
+    ModelMetadata,
+    ModelState,
+    RepositoryEntry,
+    ServerMetadata,
+    TensorMetadata,
+)
 from credence.results import (
     ColumnScores,
     Decision,
@@ -74,6 +81,7 @@ __all__ = [
     "Reason",
     "ReasonCode",
     "ReasonsStatus",
+    "RepositoryEntry",
     "RetryPolicy",
     "Scaling",
     "ScoreResult",

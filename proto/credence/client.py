@@ -28,7 +28,7 @@ from credence.channels import ChannelOptions
 from credence.columns import Columns
 from credence.description import ModelDescription
 from credence.errors import ClientInputError
-from credence.inference_calls import HealthStatus, ModelMetadata, ModelState, ServerMetadata
+from credence.inference_calls import HealthStatus, ModelMetadata, ModelState, RepositoryEntry, ServerMetadata
 from credence.results import ColumnScores, Explanation, ScoreResult, StreamAnswer
 from credence.retry import RetryPolicy
 from credence.statuses import FailedCall, from_call
@@ -251,6 +251,18 @@ class Client:
 
     def model_metadata(self, name: str, version: str = "", *, timeout_s: float | None = None) -> ModelMetadata:
         return self._run(inference_calls.model_metadata_call(name, version), timeout_s)
+
+    def repository_index(self, *, timeout_s: float | None = None) -> tuple[RepositoryEntry, ...]:
+        """Every model and version of the server's repository, and its state."""
+        return self._run(inference_calls.repository_index_call(), timeout_s)
+
+    def load_model(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Loads what the repository has of a model now; for servers that are told what to load (`explicit`)."""
+        self._run(inference_calls.load_model_call(name), timeout_s)
+
+    def unload_model(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Unloads a model; for servers that are told what to load (`explicit`)."""
+        self._run(inference_calls.unload_model_call(name), timeout_s)
 
     def infer(
         self,

@@ -21,7 +21,14 @@ MODEL_READY = f"{_SERVICE}/ModelReady"
 SERVER_METADATA = f"{_SERVICE}/ServerMetadata"
 MODEL_METADATA = f"{_SERVICE}/ModelMetadata"
 MODEL_INFER = f"{_SERVICE}/ModelInfer"
+REPOSITORY_INDEX = f"{_SERVICE}/RepositoryIndex"
+REPOSITORY_MODEL_LOAD = f"{_SERVICE}/RepositoryModelLoad"
+REPOSITORY_MODEL_UNLOAD = f"{_SERVICE}/RepositoryModelUnload"
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
+
+# The state of a version that serves, in an index.
+READY = "READY"
 
 
 class HealthStatus(StrEnum):
@@ -70,6 +77,19 @@ class ModelState:
     ready: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RepositoryEntry:
+    """A version of a model in the server's repository; empty if none of the model is known.
+
+    `state` is READY, LOADING, UNLOADING or UNAVAILABLE, and `reason` says why it is not ready.
+    """
+
+    model: str
+    version: str
+    state: str
+    reason: str
+
+
 def server_live_call() -> Call[bool]:
     return Call(SERVER_LIVE, b"", lambda body: pb.ServerLiveResponse.FromString(body).live)
 
@@ -95,6 +115,20 @@ def model_metadata_call(name: str, version: str) -> Call[ModelMetadata]:
 def infer_call(model: str, version: str, inputs: Tensors, outputs: Sequence[str]) -> Call[dict[str, NDArray[Any]]]:
     request = infer_request(model, version, inputs, outputs).SerializeToString()
     return Call(MODEL_INFER, request, lambda body: output_tensors(pb.ModelInferResponse.FromString(body)))
+
+
+def repository_index_call() -> Call[tuple[RepositoryEntry, ...]]:
+    return Call(REPOSITORY_INDEX, b"", _repository_index)
+
+
+def load_model_call(name: str) -> Call[None]:
+    request = pb.RepositoryModelLoadRequest(model_name=name).SerializeToString()
+    return Call(REPOSITORY_MODEL_LOAD, request, _nothing)
+
+
+def unload_model_call(name: str) -> Call[None]:
+    request = pb.RepositoryModelUnloadRequest(model_name=name).SerializeToString()
+    return Call(REPOSITORY_MODEL_UNLOAD, request, _nothing)
 
 
 def health_call(service: str) -> Call[HealthStatus]:
@@ -124,6 +158,15 @@ def _model_metadata(body: bytes) -> ModelMetadata:
         inputs=tuple(_tensor(each) for each in message.inputs),
         outputs=tuple(_tensor(each) for each in message.outputs),
     )
+
+
+def _repository_index(body: bytes) -> tuple[RepositoryEntry, ...]:
+    models = pb.RepositoryIndexResponse.FromString(body).models
+    return tuple(RepositoryEntry(each.name, each.version, each.state, each.reason) for each in models)
+
+
+def _nothing(_body: bytes) -> None:
+    """The answer says no more than that it came."""
 
 
 def _tensor(message: pb.ModelMetadataResponse.TensorMetadata) -> TensorMetadata:

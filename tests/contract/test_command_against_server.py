@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from contract_repository import BROKEN, SCORECARD
+from contract_repository import BROKEN, READY, SCORECARD
 from credence.cli import app
 from scorecard_repository import probability
 from server_process import RunningServer
@@ -126,8 +126,9 @@ def test_describe_models_and_health_answer(run_here: Callable[..., Ended], targe
     described = run_here(target, "describe", "--format", "json")
     assert json.loads(described.stdout)["model"] == SCORECARD
     listed = run_here(target, "models", "--format", "json")
-    (state,) = json.loads(listed.stdout)["models"]
-    assert (state["metadata"]["name"], state["ready"]) == (SCORECARD, True)
+    states = {state["metadata"]["name"]: state["ready"] for state in json.loads(listed.stdout)["models"]}
+    assert states == dict.fromkeys(READY, True)
+    assert {entry["model"] for entry in json.loads(listed.stdout)["repository"]} == set(READY)
     health = run_here(target, "health")
     assert (health.returncode, health.stdout.strip().lower()) == (0, "serving")
 

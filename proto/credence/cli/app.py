@@ -21,7 +21,7 @@ from credence.cli.rows import BadFileError, open_rows
 from credence.client import Client
 from credence.defaults import MAX_APPLICATIONS
 from credence.errors import ClientInputError, CredenceError, FieldViolation
-from credence.inference_calls import HealthStatus
+from credence.inference_calls import READY, HealthStatus
 
 app = typer.Typer(
     help="Scores loan applications on a Credence server.",
@@ -127,14 +127,35 @@ def health(
 @connected
 def models(
     client: Client,
-    names: Annotated[list[str] | None, typer.Argument(help="Models; the server's default unless given.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Models; all that are ready unless given.")] = None,
     *,
     format_: Annotated[Show, typer.Option("--format")] = Show.TABLE,
 ) -> None:
-    """Shows models with their versions and tensors, and whether they are ready."""
-    server, states = client.server_metadata(), client.models(*names or ())
-    document = {"server": asdict(server), "models": [asdict(state) for state in states]}
-    _show(format_, document, tables.models(server, states))
+    """Shows what the server's repository has and in which state, and the tensors of models."""
+    server, index = client.server_metadata(), client.repository_index()
+    asked = names or sorted({entry.model for entry in index if entry.state == READY})
+    states = client.models(*asked) if asked else ()
+    entries = [entry for entry in index if not names or entry.model in names]
+    document = {
+        "server": asdict(server),
+        "repository": [asdict(entry) for entry in entries],
+        "models": [asdict(state) for state in states],
+    }
+    _show(format_, document, tables.models(server, entries, states))
+
+
+@app.command()
+@connected
+def load(client: Client, model: Annotated[str, typer.Argument(help="The model's name.")]) -> None:
+    """Loads a model as the repository has it now, on a server that is told what to load."""
+    client.load_model(model)
+
+
+@app.command()
+@connected
+def unload(client: Client, model: Annotated[str, typer.Argument(help="The model's name.")]) -> None:
+    """Unloads a model, on a server that is told what to load."""
+    client.unload_model(model)
 
 
 def _only_application(client: Client, path: Path, model: str, version: str) -> Application:

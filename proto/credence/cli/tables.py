@@ -12,7 +12,7 @@ from rich.text import Text
 from credence.cli.scoring import Outcome
 from credence.cli.writing import Summary
 from credence.description import Feature, ModelDescription
-from credence.inference_calls import ModelState, ServerMetadata, TensorMetadata
+from credence.inference_calls import ModelState, RepositoryEntry, ServerMetadata, TensorMetadata
 from credence.results import Decision, Explanation, Reason
 
 _STYLES = {Decision.APPROVE: "green", Decision.REFER: "yellow", Decision.DECLINE: "red"}
@@ -68,8 +68,11 @@ def description(model: ModelDescription) -> RenderableType:
     return Group(facts, _features(model.features), _reason_codes(model))
 
 
-def models(server: ServerMetadata, states: Sequence[ModelState]) -> RenderableType:
-    """The server, and its models with their tensors."""
+def models(server: ServerMetadata, entries: Sequence[RepositoryEntry], states: Sequence[ModelState]) -> RenderableType:
+    """The server, what its repository has, and models with their tensors."""
+    index = _table("model", "version", "state", "reason")
+    for entry in entries:
+        index.add_row(Text(entry.model), Text(entry.version), Text(entry.state), Text(entry.reason))
     table = _table("model", "ready", "versions", "platform", "inputs", "outputs")
     for state in states:
         found = state.metadata
@@ -81,7 +84,7 @@ def models(server: ServerMetadata, states: Sequence[ModelState]) -> RenderableTy
             Text(_tensors(found.inputs)),
             Text(_tensors(found.outputs)),
         )
-    return Group(Text(f"{server.name} {server.version}"), table)
+    return Group(Text(f"{server.name} {server.version}"), index, Text(), table)
 
 
 def _features(features: Sequence[Feature]) -> Table:

@@ -167,6 +167,24 @@ class Inference(inference_grpc.GRPCInferenceServiceServicer):
             response.raw_output_contents.append(raw)
         return response
 
+    def RepositoryIndex(self, _request, _context):  # noqa: N802
+        ready = inference_pb.RepositoryIndexResponse.ModelIndex(name="scripted", version="1", state="READY")
+        broken = inference_pb.RepositoryIndexResponse.ModelIndex(
+            name="other", version="2", state="UNAVAILABLE", reason="no graph"
+        )
+        return inference_pb.RepositoryIndexResponse(models=[ready, broken])
+
+    def RepositoryModelLoad(self, request, context):  # noqa: N802
+        return self._control(request, context, inference_pb.RepositoryModelLoadResponse())
+
+    def RepositoryModelUnload(self, request, context):  # noqa: N802
+        return self._control(request, context, inference_pb.RepositoryModelUnloadResponse())
+
+    def _control(self, request, context, done):
+        if request.model_name != "scripted":
+            abort(context, Failure(grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"))
+        return done
+
 
 def _explain(request: pb.ExplainRequest) -> pb.ExplainResponse:
     reason = pb.Reason(code="R1", text="Amount is high", features=["amount"], contribution=0.5, relief=0.1)

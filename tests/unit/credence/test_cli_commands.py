@@ -163,12 +163,26 @@ def test_health_is_in_the_exit_code(credence_command, service, expected, said):
     assert (code, stdout) == (expected, said)
 
 
-def test_models_are_shown_with_their_tensors(credence_command):
+def test_models_are_shown_with_their_states_and_tensors(credence_command):
     code, stdout, _ = credence_command("models")
     assert code == 0
     assert "amount FP32 [-1,1]" in stdout
-    document = json.loads(credence_command("models", "scripted", "other", "--format", "json")[1])
-    assert [model["ready"] for model in document["models"]] == [True, False]
+    assert "UNAVAILABLE" in stdout
+    everything = json.loads(credence_command("models", "--format", "json")[1])
+    assert [entry["state"] for entry in everything["repository"]] == ["READY", "UNAVAILABLE"]
+    assert [model["metadata"]["name"] for model in everything["models"]] == ["scripted"]
+    named = json.loads(credence_command("models", "scripted", "other", "--format", "json")[1])
+    assert [model["ready"] for model in named["models"]] == [True, False]
+    (other,) = json.loads(credence_command("models", "other", "--format", "json")[1])["repository"]
+    assert (other["model"], other["reason"]) == ("other", "no graph")
+
+
+@pytest.mark.parametrize("command", ["load", "unload"])
+def test_a_model_is_loaded_and_unloaded_by_name(credence_command, command):
+    assert credence_command(command, "scripted")[:2] == (0, "")
+    code, stdout, stderr = credence_command(command, "nobody")
+    assert (code, stdout, stderr.count("\n")) == (1, "", 1)
+    assert stderr.startswith("credence: ")
 
 
 def test_a_server_that_is_away_is_one_readable_line(credence_command, free_port, loans):

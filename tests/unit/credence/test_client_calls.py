@@ -165,6 +165,18 @@ def test_the_inference_protocol_tells_what_serves(target):
     assert [(state.metadata.name, state.ready) for state in named] == [("scripted", True), ("other", False)]
 
 
+def test_the_repository_is_listed_and_its_models_loaded_and_unloaded(target):
+    with Client(target) as client:
+        ready, broken = client.repository_index()
+        client.load_model("scripted")
+        client.unload_model("scripted")
+        for ask in (client.load_model, client.unload_model):
+            with pytest.raises(credence.NotFound):
+                ask("nobody")
+    assert ready == credence.RepositoryEntry("scripted", "1", "READY", "")
+    assert (broken.state, broken.reason) == ("UNAVAILABLE", "no graph")
+
+
 def test_tensors_go_out_and_come_back(target):
     tensors = {"x": np.ones((2, 1), np.float32), "s": np.array([["CA"], ["NY"]], dtype=object)}
     with Client(target) as client:
@@ -202,6 +214,7 @@ async def test_the_asyncio_client_answers_the_same(target):
             client.health(),
             client.models(),
             client.server_metadata(),
+            client.repository_index(),
             (client.server_live(), client.server_ready()),
         )
     async with AsyncClient(target) as client:
@@ -213,9 +226,12 @@ async def test_the_asyncio_client_answers_the_same(target):
             await client.health(),
             await client.models(),
             await client.server_metadata(),
+            await client.repository_index(),
             (await client.server_live(), await client.server_ready()),
         )
         outputs = await client.infer("m", {"x": np.zeros(3)})
+        await client.load_model("scripted")
+        await client.unload_model("scripted")
     assert found == expected
     assert outputs["x"].shape == (3,)
 
