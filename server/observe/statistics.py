@@ -32,20 +32,21 @@ class Total:
         self.seconds += seconds
 
 
-class PhaseTotals:
-    """Runs, or requests charged with theirs, and what they took."""
+class Spent:
+    """Runs, or requests charged with theirs: how many, and what each phase of them took altogether, in seconds."""
 
-    __slots__ = ("infer", "input", "output")
+    __slots__ = ("count", "infer_s", "input_s", "output_s")
 
     def __init__(self) -> None:
-        self.input = Total()
-        self.infer = Total()
-        self.output = Total()
+        self.count = 0
+        self.input_s = self.infer_s = self.output_s = 0.0
 
     def add(self, phases: Phases) -> None:
-        self.input.add(phases.input_s)
-        self.infer.add(phases.infer_s)
-        self.output.add(phases.output_s)
+        input_s, infer_s, output_s = phases
+        self.count += 1
+        self.input_s += input_s
+        self.infer_s += infer_s
+        self.output_s += output_s
 
 
 class Statistics:
@@ -53,6 +54,15 @@ class Statistics:
 
     Args:
         now_ms: milliseconds since the epoch.
+
+    Attributes:
+        last_ms: when the last run ended; 0: there was none.
+        rows: computed for requests that were answered.
+        success: from when a request came to its answer.
+        fail: refused for want of room or time, given up by the caller, or failed in the model.
+        queue_s: what the answered requests waited for their runs.
+        compute: the runs of the answered requests, once for each request.
+        runs_by_rows: runs that gave an answer.
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -60,30 +70,29 @@ class Statistics:
         self.last_ms = 0
         self.rows = 0
         self.success = Total()
-        # Refused for want of room or time, given up by the caller, or failed in the model.
         self.fail = Total()
-        self.queue = Total()
-        self.compute = PhaseTotals()
-        self.runs_by_rows: dict[int, PhaseTotals] = {}
+        self.queue_s = 0.0
+        self.compute = Spent()
+        self.runs_by_rows: dict[int, Spent] = {}
 
     @property
     def runs(self) -> int:
         """Runs that gave an answer."""
-        return sum(totals.infer.count for totals in self.runs_by_rows.values())
+        return sum(spent.count for spent in self.runs_by_rows.values())
 
     def ran(self, rows: int, phases: Phases) -> None:
         """A run gave its answer."""
-        totals = self.runs_by_rows.get(rows)
-        if totals is None:
-            totals = self.runs_by_rows[rows] = PhaseTotals()
-        totals.add(phases)
+        spent = self.runs_by_rows.get(rows)
+        if spent is None:
+            spent = self.runs_by_rows[rows] = Spent()
+        spent.add(phases)
         self.last_ms = self._now_ms()
 
     def answered(self, rows: int, seconds: float, queue_s: float, phases: Phases) -> None:
         """A request was answered, `seconds` after it came."""
         self.rows += rows
         self.success.add(seconds)
-        self.queue.add(queue_s)
+        self.queue_s += queue_s
         self.compute.add(phases)
 
     def failed(self, seconds: float) -> None:
