@@ -86,6 +86,24 @@ def test_a_version_may_be_named_by_its_alias(inference: GRPCInferenceServiceStub
     assert kept.version in {each.version for each in both}
 
 
+def test_a_model_that_is_loaded_anew_begins_anew(data_plane: tuple[str, ...], tmp_path: Path):
+    write_plain(tmp_path / "repository", "dot", dot_product_graph(), 1)
+    explicit = ("--model-control-mode", "explicit", *data_plane)
+    with (
+        serving(tmp_path / "repository", tmp_path / "log", *explicit) as running,
+        grpc.insecure_channel(running.target) as own_channel,
+    ):
+        stub = GRPCInferenceServiceStub(own_channel)
+        assert statistics(own_channel) == []
+        for calls in (2, 1):
+            stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="dot"), timeout=TIMEOUT_S)
+            for _ in range(calls):
+                stub.ModelInfer(dot_request([[1, 1]], [[1, 1]]), timeout=TIMEOUT_S)
+            (kept,) = statistics(own_channel, "dot")
+            assert kept.inference_count == calls
+            stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="dot"), timeout=TIMEOUT_S)
+
+
 def test_requests_the_model_fails_on_are_counted_as_failed(inference: GRPCInferenceServiceStub):
     def failing() -> pb.ModelStatistics:
         (kept,) = inference.ModelStatistics(pb.ModelStatisticsRequest(name="failing")).model_stats

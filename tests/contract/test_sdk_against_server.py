@@ -121,6 +121,12 @@ def test_a_description_is_the_manifest(client: credence.Client):
     assert (described.aliases, described.as_of) == (("champion",), "2005-01-01")
 
 
+def test_a_server_that_follows_its_repository_is_not_told_what_to_load(client: credence.Client):
+    for ask in (client.load_model, client.unload_model):
+        with pytest.raises(credence.CredenceError, match="model_control_mode"):
+            ask(DOT)
+
+
 def test_health_readiness_and_models(client: credence.Client, impaired_client: credence.Client):
     assert (client.health(), client.health(DOT)) == (credence.HealthStatus.SERVING, credence.HealthStatus.SERVING)
     assert client.server_live()
@@ -129,6 +135,9 @@ def test_health_readiness_and_models(client: credence.Client, impaired_client: c
     (scorecard, dot) = client.models(SCORECARD, DOT)
     assert (scorecard.ready, dot.ready) == (True, True)
     assert {tensor.name for tensor in dot.metadata.inputs} == {"A", "B"}
+    assert {entry.state for entry in client.repository_index()} == {"READY"}
+    (broken,) = (entry for entry in impaired_client.repository_index() if entry.model == BROKEN)
+    assert (broken.version, broken.state, "model.onnx" in broken.reason) == ("1", "UNAVAILABLE", True)
     assert impaired_client.health() is credence.HealthStatus.NOT_SERVING
     assert not impaired_client.server_ready()
     assert not impaired_client.model_ready(BROKEN)
