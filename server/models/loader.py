@@ -93,11 +93,12 @@ def load_version(
         config = None if document is None else read_config(name, document)
     except (RepositoryError, InvalidConfig) as error:
         raise CannotServe(str(error)) from None
-    session = _session(folder / ((config and config.graph_file) or SCORE_GRAPH), backend, _made_up(config))
     if config is None:
+        session = _session(folder / SCORE_GRAPH, backend, Sample(made_up_rows))
         return LoadedModel(name, str(version), session, graph_interface(session))
     if config.unheeded:
         log.warning("fields of config.pbtxt without effect", model=name, version=version, fields=config.unheeded)
+    session = _configured_session(config, folder, backend)
     try:
         interface = configured_interface(config, session)
         warm_up(config.warmup, session, interface, lambda file: repository.model_file(name, f"warmup/{file}"))
@@ -107,10 +108,11 @@ def load_version(
     return LoadedModel(name, str(version), session, interface, config=config)
 
 
-def _made_up(config: TritonConfig | None) -> Sample:
-    """Rows of a plain model, in batches that its configuration allows."""
-    largest = config.max_batch_size if config else 0
-    return Sample(made_up_rows, largest) if largest else Sample(made_up_rows)
+def _configured_session(config: TritonConfig, folder: Path, backend: Backend) -> Session:
+    """Answers in batches are compared in those that the configuration allows."""
+    sample = Sample(made_up_rows, config.max_batch_size) if config.max_batch_size else Sample(made_up_rows)
+    threaded = backend.with_threads(config.intra_op_threads, config.inter_op_threads)
+    return _session(folder / (config.graph_file or SCORE_GRAPH), threaded, sample)
 
 
 def load_build(

@@ -7,7 +7,7 @@ Python `str`. Devices are tried in order, and what a session really got decides 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnxruntime as ort
@@ -68,6 +68,10 @@ class OnnxBackend:
     devices: Devices = field(default_factory=Devices)
     providers: Sequence[str] = PROVIDERS
     create: CreateSession = ort.InferenceSession
+
+    def with_threads(self, intra_op: int | None, inter_op: int | None) -> OnnxBackend:
+        own = self.threads
+        return replace(self, threads=replace(own, intra_op=intra_op or own.intra_op, inter_op=inter_op or own.inter_op))
 
     def load(self, graph: bytes, sample: Sample | None = None) -> Session:
         """Creates a session from the bytes of a self-contained graph.

@@ -83,6 +83,10 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
+    def with_threads(self, intra_op: int | None, inter_op: int | None) -> Backend:
+        """The same with other threads within a session's operators, or across them; None leaves them as they are."""
+        ...
+
     def load(self, graph: bytes, sample: Sample | None = None) -> Session:
         """Creates a session; releases the GIL while it does.
 

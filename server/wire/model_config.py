@@ -10,6 +10,8 @@ from credence.inference import model_config_pb2 as pb
 from server.engine.served import ServedModel
 from server.models.interface import Reshape
 from server.models.triton.config import TritonConfig
+from server.models.triton.reading import INTER_OP_THREADS, INTRA_OP_THREADS
+from server.runtime.session import Placement
 from server.tensors import DataType, TensorSpec
 
 PLATFORM = "onnxruntime_onnx"
@@ -32,7 +34,7 @@ def write_config(served: ServedModel, versions: Iterable[str]) -> pb.ModelConfig
         max_batch_size=rows,
         input=[pb.ModelInput(**_tensor(s, interface.input_reshapes, own_dims)) for s in interface.inputs],
         output=[pb.ModelOutput(**_tensor(s, interface.output_reshapes, own_dims)) for s in interface.outputs],
-        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
+        instance_group=[_instance(served.model.session.placement)],
     )
     if rows:
         # Batches form of what waits when the runtime is free: nothing is delayed, and nobody overtakes.
@@ -44,7 +46,18 @@ def write_config(served: ServedModel, versions: Iterable[str]) -> pb.ModelConfig
     return config
 
 
+def _instance(placement: Placement) -> pb.ModelInstanceGroup:
+    _, _, number = placement.device.partition(":")
+    if number:
+        return pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_GPU, gpus=[int(number)])
+    return pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
+
+
 def _write_configured(configured: TritonConfig, config: pb.ModelConfig) -> None:
+    threads = {INTRA_OP_THREADS: configured.intra_op_threads, INTER_OP_THREADS: configured.inter_op_threads}
+    for key, count in threads.items():
+        if count:
+            config.parameters[key].string_value = str(count)
     config.default_model_filename = configured.graph_file
     if configured.timeout_s:
         policy = config.dynamic_batching.default_queue_policy

@@ -31,6 +31,8 @@ _CONFIGS = {
     "sequence": "max_batch_size: 4 sequence_batching { max_sequence_idle_microseconds: 1000 }",
     "other": 'input { name: "Z" data_type: TYPE_FP32 dims: [ -1, -1 ] }',
     "typo": "max_batch_size: 4\nmax_batch: 3",
+    "gpu": "max_batch_size: 4 instance_group [ { kind: KIND_GPU } ]",
+    "threaded": 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }',
     "warm": """max_batch_size: 4 default_model_filename: "graph.onnx"
         model_warmup { name: "w" batch_size: 4
             inputs { key: "A" value { data_type: TYPE_FP32 dims: 2 random_data: true } }
@@ -143,6 +145,7 @@ def test_a_timeout_of_the_configuration_is_a_deadline(stub: GRPCInferenceService
     ("name", "says"),
     [
         ("sequence", "sequence_batching is not offered: every request stands alone"),
+        ("gpu", "instance_group.kind is KIND_GPU, the model runs on the cpu"),
         ("other", "input[0].name is 'Z', the graph has 'A', 'B'"),
         ("typo", 'line 2: Message type "inference.ModelConfig" has no field named "max_batch"'),
     ],
@@ -160,6 +163,12 @@ def test_what_does_not_apply_leaves_the_model_known_and_not_ready(
 def test_fields_without_effect_are_in_the_log(configured: RunningServer):
     lines = [line for line in configured.log() if line.get("model") == "four" and "fields" in line]
     assert [line["fields"] for line in lines] == [["instance_group[0].count"]]
+
+
+def test_a_model_has_the_threads_that_its_configuration_gives_it(stub: GRPCInferenceServiceStub):
+    answer = stub.ModelInfer(dot_request([[1, 2]], [[3, 4]], "threaded"), timeout=TIMEOUT_S)
+    assert raw_output(answer, "DOT", "<f4").item() == 11
+    assert config(stub, "threaded").parameters["intra_op_thread_count"].string_value == "2"
 
 
 def test_a_model_may_have_another_file_and_is_warmed_as_it_says(stub: GRPCInferenceServiceStub):

@@ -18,6 +18,7 @@ def test_a_model_of_rows_has_its_bound_and_dims_without_the_rows(inference: GRPC
     assert (dot.name, dot.platform, dot.backend, dot.max_batch_size) == ("dot", "onnxruntime_onnx", "onnxruntime", 4096)
     assert [(each.name, list(each.dims)) for each in dot.input] == [("A", [-1]), ("B", [-1])]
     assert dot.input[0].data_type == config_pb.TYPE_FP32
+    assert [(group.count, group.kind) for group in dot.instance_group] == [(1, config_pb.ModelInstanceGroup.KIND_CPU)]
     assert list(dot.version_policy.specific.versions) == [3]
     assert dot.HasField("dynamic_batching")
     assert not dot.dynamic_batching.max_queue_delay_microseconds

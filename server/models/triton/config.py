@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from server.models.version_policy import VersionPolicy
@@ -62,8 +62,9 @@ class TritonConfig:
     """What config.pbtxt says of a model.
 
     `max_batch_size` 0: requests never share a run. `inputs` or `outputs` empty: the graph's. `version_policy` None: the
-    server's. `timeout_s`: from when a request comes to when it is refused, None for no such bound. `unheeded`: paths of the
-    fields that are set and have no effect here.
+    server's. `timeout_s`: from when a request comes to when it is refused, None for no such bound. `needs_gpu`: it is not to run
+    on anything else. Threads: None leaves them to the server's settings. `unheeded`: paths of the fields that are set and have
+    no effect here.
     """
 
     max_batch_size: int = 0
@@ -72,5 +73,8 @@ class TritonConfig:
     version_policy: VersionPolicy | None = None
     graph_file: str = ""
     timeout_s: float | None = None
+    needs_gpu: bool = False
+    intra_op_threads: int | None = None
+    inter_op_threads: int | None = None
     warmup: tuple[WarmupSample, ...] = ()
-    unheeded: tuple[str, ...] = field(default=())
+    unheeded: tuple[str, ...] = ()

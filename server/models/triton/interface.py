@@ -14,10 +14,11 @@ def configured_interface(config: TritonConfig, session: Session) -> Interface:
     """The interface that the configuration describes.
 
     Raises:
-        InvalidConfig: the graph has other names, datatypes or dimensions, or no dimension for rows.
+        InvalidConfig: the graph has other names, datatypes or dimensions, or no dimension for rows, or runs elsewhere.
     """
     batched = config.max_batch_size > 0
     problems = [
+        *(_no_gpu(session) if config.needs_gpu else ()),
         *(_no_rows(session) if batched else ()),
         *_differences("input", config.inputs, session.inputs, batched=batched),
         *_differences("output", config.outputs, session.outputs, batched=batched),
@@ -38,6 +39,15 @@ def configured_interface(config: TritonConfig, session: Session) -> Interface:
 
 def _reshapes(tensors: Sequence[ConfiguredTensor]) -> dict[str, Reshape]:
     return {tensor.name: Reshape(tensor.dims, tensor.reshape) for tensor in tensors if tensor.reshape is not None}
+
+
+def _no_gpu(session: Session) -> Iterator[str]:
+    if session.placement.device == "cpu":
+        yield f"instance_group.kind is KIND_GPU, the model runs on the cpu{_because(session.placement.why)}"
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""
 
 
 def _no_rows(session: Session) -> Iterator[str]:

@@ -27,6 +27,9 @@ from server.tensors import DataType
 
 _PLATFORM = "onnxruntime_onnx"
 _BACKEND = "onnxruntime"
+# Keys of `parameters`, as Triton's backend for ONNX Runtime has them.
+INTRA_OP_THREADS, INTER_OP_THREADS = "intra_op_thread_count", "inter_op_thread_count"
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 _POSITION = re.compile(r"^\d+:\d+ : ")
 
 
@@ -49,8 +52,11 @@ def read_config(model: str, document: bytes) -> TritonConfig:
         version_policy=_version_policy(message.version_policy),
         graph_file=message.default_model_filename,
         timeout_s=timeout_us / 1e6 if timeout_us else None,
+        needs_gpu=any(group.kind == pb.ModelInstanceGroup.KIND_GPU for group in message.instance_group),
+        intra_op_threads=_threads(message, INTRA_OP_THREADS),
+        inter_op_threads=_threads(message, INTER_OP_THREADS),
         warmup=tuple(map(_sample, message.model_warmup)),
-        unheeded=tuple(each.path for each in fields if each.rule.effect is Effect.NONE),
+        unheeded=tuple(_unheeded(message, fields)),
     )
 
 
@@ -69,6 +75,11 @@ def _refused(fields: Iterable[SetField]) -> Iterator[str]:
             yield f"{each.path} is not offered: {each.rule.why}"
 
 
+def _unheeded(message: pb.ModelConfig, fields: Iterable[SetField]) -> Iterator[str]:
+    yield from (each.path for each in fields if each.rule.effect is Effect.NONE)
+    yield from (f'parameters["{key}"]' for key in message.parameters if key not in (INTRA_OP_THREADS, INTER_OP_THREADS))
+
+
 def _wrong(model: str, message: pb.ModelConfig) -> Iterator[str]:
     for field, only in (("name", model), ("platform", _PLATFORM), ("backend", _BACKEND)):
         if getattr(message, field) not in ("", only):
@@ -80,6 +91,9 @@ def _wrong(model: str, message: pb.ModelConfig) -> Iterator[str]:
     policy = message.dynamic_batching.default_queue_policy
     if policy.timeout_action == pb.ModelQueuePolicy.DELAY:
         yield "dynamic_batching.default_queue_policy.timeout_action is DELAY, expected REJECT"
+    for key in (INTRA_OP_THREADS, INTER_OP_THREADS):
+        if key in message.parameters and not _COUNT.fullmatch(message.parameters[key].string_value):
+            yield f'parameters["{key}"] is {message.parameters[key].string_value!r}, expected a number from 1 to 9999'
     yield from _wrong_policy(message.version_policy)
     yield from _wrong_tensors("input", message.input)
     yield from _wrong_tensors("output", message.output)
@@ -152,6 +166,10 @@ def _version_policy(policy: pb.ModelVersionPolicy) -> VersionPolicy | None:
     if choice == "specific":
         return VersionPolicy(specific=frozenset(policy.specific.versions))
     return ALL if choice == "all" else None
+
+
+def _threads(message: pb.ModelConfig, key: str) -> int | None:
+    return int(message.parameters[key].string_value) if key in message.parameters else None
 
 
 def _tensor(tensor: Any) -> ConfiguredTensor:

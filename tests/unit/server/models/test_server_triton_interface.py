@@ -85,6 +85,12 @@ def test_a_batch_size_needs_a_graph_with_rows() -> None:
     assert "which is without rows" in refusal("max_batch_size: 4", FIXED)
 
 
+def test_a_model_for_gpus_is_refused_where_it_runs_on_the_processor() -> None:
+    said = refusal("max_batch_size: 4 instance_group { kind: KIND_GPU }")
+    assert "instance_group.kind is KIND_GPU, the model runs on the cpu" in said
+    assert interface("max_batch_size: 4 instance_group { kind: KIND_CPU }").batched
+
+
 @given(st.data(), st.booleans())
 def test_a_reshape_keeps_every_value_in_its_place_and_comes_back(data: st.DataObject, batched: bool) -> None:
     sizes = data.draw(st.lists(st.integers(1, 4), max_size=3))

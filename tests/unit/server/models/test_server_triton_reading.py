@@ -48,6 +48,8 @@ def test_what_applies_is_taken_over() -> None:
         input [ { name: "A" data_type: TYPE_FP32 dims: [ 1, -1 ] reshape: { shape: [ -1 ] } },
                 { name: "B" data_type: TYPE_STRING dims: 3 } ]
         output { name: "DOT" data_type: TYPE_BF16 dims: [ 1 ] reshape: { shape: [] } }
+        instance_group [ { kind: KIND_GPU } ]
+        parameters { key: "intra_op_thread_count" value { string_value: "4" } }
         version_policy { specific { versions: [ 1, 3 ] } }
         dynamic_batching { default_queue_policy { default_timeout_microseconds: 250000 } }
         model_warmup [ {
@@ -71,6 +73,8 @@ def test_what_applies_is_taken_over() -> None:
         version_policy=VersionPolicy(specific=frozenset({1, 3})),
         graph_file="graph.onnx",
         timeout_s=0.25,
+        needs_gpu=True,
+        intra_op_threads=4,
         warmup=(WarmupSample("first", 2, 1, warmup),),
     )
 
@@ -88,11 +92,12 @@ def test_a_version_policy_is_taken_over(text: str, policy: VersionPolicy | None)
 
 
 def test_fields_without_effect_are_listed() -> None:
-    text = "instance_group [ { count: 4 kind: KIND_GPU } ] dynamic_batching { max_queue_delay_microseconds: 100 }"
+    text = """instance_group [ { count: 4 } ] dynamic_batching { max_queue_delay_microseconds: 100 }
+        parameters { key: "execution_mode" value { string_value: "1" } }"""
     assert sorted(read(text).unheeded) == [
         "dynamic_batching.max_queue_delay_microseconds",
         "instance_group[0].count",
-        "instance_group[0].kind",
+        'parameters["execution_mode"]',
     ]
 
 
@@ -111,6 +116,8 @@ def test_fields_without_effect_are_listed() -> None:
         ("max_batch_size: -1", "max_batch_size is -1"),
         ("default_model_filename: '../model.onnx'", "default_model_filename '../model.onnx' is not the name of a file"),
         ("dynamic_batching { default_queue_policy { timeout_action: DELAY } }", "timeout_action is DELAY"),
+        ("parameters { key: 'intra_op_thread_count' value {} }", "parameters[\"intra_op_thread_count\"] is ''"),
+        ("parameters { key: 'inter_op_thread_count' value { string_value: '-1' } }", "expected a number from 1"),
         ("version_policy { latest {} }", "version_policy: "),
         ("version_policy { specific {} }", "version_policy: "),
         (f"input {{ {TENSOR} }} input {{ {TENSOR} }}", "input[1].name 'A' is there twice"),

@@ -93,6 +93,14 @@ def test_a_failing_run_tells_where_but_no_value_and_the_session_lives_on() -> No
     assert value.tolist() == [[TABLE[2]]]
 
 
+def test_a_backend_with_other_threads_keeps_the_rest() -> None:
+    backend = OnnxBackend(Threads(intra_op=1, inter_op=2, spinning=True))
+
+    assert backend.with_threads(4, None).threads == Threads(intra_op=4, inter_op=2, spinning=True)
+    assert backend.with_threads(None, 3).threads == Threads(intra_op=1, inter_op=3, spinning=True)
+    assert backend.with_threads(None, None) == backend
+
+
 def test_the_fingerprint_tells_library_version_provider_instruction_set_and_threads() -> None:
     session = OnnxBackend(Threads(2)).load(dot_product_graph())
 
