@@ -67,11 +67,11 @@ def read_listing(repository: Repository, name: str) -> Listing:
 
 
 def _configured_policy(repository: Repository, name: str) -> VersionPolicy | None:
-    document = repository.model_file(name, CONFIG_FILE)
     try:
+        document = repository.model_file(name, CONFIG_FILE)
         return None if document is None else read_config(name, document).version_policy
-    except InvalidConfig:
-        return None  # the load that follows is refused, and says why
+    except (RepositoryError, InvalidConfig):
+        return None  # the load that follows reads it again, is refused and says why
 
 
 def want(name: str, listing: Listing, rules: Rules) -> Wanted:

@@ -51,6 +51,8 @@ def configured(data_plane: tuple[str, ...], tmp_path_factory: pytest.TempPathFac
     (root / "warm" / "warmup").mkdir()
     (root / "warm" / "warmup" / "ones").write_bytes(b"\0\0\x80\x3f" * 2)
     write_reshaped(root)
+    write_plain(root, "folder", dot_product_graph(), 1)
+    (root / "folder" / "config.pbtxt").mkdir()
     with serving(root, tmp_path_factory.mktemp("configured-log") / "stderr", *data_plane) as running:
         yield running
 
@@ -145,6 +147,7 @@ def test_a_timeout_of_the_configuration_is_a_deadline(stub: GRPCInferenceService
     ("name", "says"),
     [
         ("sequence", "sequence_batching is not offered: every request stands alone"),
+        ("folder", "config.pbtxt: Is a directory"),
         ("gpu", "instance_group.kind is KIND_GPU, the model runs on the cpu"),
         ("other", "input[0].name is 'Z', the graph has 'A', 'B'"),
         ("typo", 'line 2: Message type "inference.ModelConfig" has no field named "max_batch"'),

@@ -71,6 +71,13 @@ def _rows(array: Array, sample: WarmupSample, interface: Interface) -> Array:
 def _filled(path: str, tensor: WarmupInput, random: np.random.Generator, read: ReadFile) -> Array:
     if tensor.filling is Filling.FILE:
         return _from_file(path, tensor, read)
+    try:
+        return _made_up(tensor, random)
+    except (MemoryError, ValueError):
+        raise InvalidConfig(f"{path}.dims is {list(tensor.dims)}, more than fits into memory") from None
+
+
+def _made_up(tensor: WarmupInput, random: np.random.Generator) -> Array:
     if tensor.datatype is DataType.BYTES:
         return np.full(tensor.dims, "", dtype=object)
     if tensor.filling is Filling.ZERO:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from builders import Doubler
 
-from server.models.interface import graph_interface
+from server.models.interface import Interface, graph_interface
 from server.models.triton.config import InvalidConfig
 from server.models.triton.reading import read_config
 from server.models.triton.warmup import warm_up
 from server.runtime.session import RunFailed
+from server.tensors import DataType, TensorSpec
 
 
 def sample(
@@ -75,3 +76,12 @@ def test_a_sample_that_the_model_fails_on_is_refused() -> None:
     with pytest.raises(InvalidConfig) as refused:
         warm_up(config.warmup, session, graph_interface(session), {}.get)
     assert "model_warmup[0] ('s'): the model failed on it: at node 7" in str(refused.value)
+
+
+@pytest.mark.parametrize("filling", ["zero_data: true", "random_data: true"])
+def test_a_sample_that_no_memory_holds_is_refused(filling: str) -> None:
+    free = Doubler()
+    config = read_config("m", f"max_batch_size: 8 {sample(filling, dims='4611686018427387904')}".encode())
+    interface = Interface((TensorSpec("X", DataType.FP64, (-1, -1)),), free.outputs, batched=True)
+    with pytest.raises(InvalidConfig, match="more than fits into memory"):
+        warm_up(config.warmup, free, interface, {}.get)

@@ -76,6 +76,9 @@ def test_a_models_own_policy_is_read_and_a_configuration_that_is_wrong_has_none(
     assert read_listing(repository, "dot").policy == VersionPolicy()
     config.write_text("version_policy { all {} } sequence_batching {}")
     assert read_listing(repository, "dot").policy is None
+    config.unlink()
+    config.mkdir()
+    assert read_listing(repository, "dot").policy is None
 
 
 def test_a_listing_is_what_lies_in_the_folder(tmp_path: Path) -> None:
