@@ -179,8 +179,9 @@ class Engine:
             raise InvalidRequest(f"version {message}", fields=[FieldError("version", message)])
         if version:
             return [self.served(model, version)]
-        name = model and self.catalogue.entry(model).name
-        return [served for served in self._now.models.values() if name in ("", served.model.name)]
+        if model:
+            self.catalogue.entry(model)
+        return [served for served in self._now.models.values() if model in ("", served.model.name)]
 
     def scorecard(self, model: str, version: str) -> tuple[ServedModel, Scorecard]:
         """The scorecard that answers for (model, version); an empty model is the default one.
