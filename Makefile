@@ -56,5 +56,5 @@ $(SERVING): $(PROJECTS) | .venv/bin/python
 
 $(DEVELOPMENT): $(PROJECTS) | .venv/bin/python
 	@echo "installing everything (torch alone is 3 GB with its libraries)" >&2
-	@$(PIP) install -c constraints.txt -e './proto[cli]' -e '.[cpu,train,bench,dev]'
+	@$(PIP) install -c constraints.txt -e './proto[cli]' -e '.[cpu,train,flows,bench,dev]'
 	@touch $@ $(SERVING)
