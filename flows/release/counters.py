@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-DecisionName = Literal["approve", "refer", "decline"]
-DECISIONS: tuple[DecisionName, ...] = ("approve", "refer", "decline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +44,23 @@ class Shadow:
     """What the champion's server saw when it scored live rows with the candidate as well, row by row.
 
     Attributes:
+        build: digest of the candidate.
         differences: PD of the candidate minus PD of the champion.
         decisions: rows by `champion's/candidate's` decision, as in "approve/decline".
-        reasons_same: explained rows whose leading reason is the same for both.
-        reasons_changed: explained rows whose leading reason is another.
     """
 
+    build: str
     differences: Histogram
     decisions: Mapping[str, int]
-    reasons_same: int = 0
-    reasons_changed: int = 0
 
     def since(self, before: Shadow) -> Shadow:
-        return Shadow(
-            self.differences.since(before.differences),
-            {pair: rows - before.decisions.get(pair, 0) for pair, rows in self.decisions.items()},
-            self.reasons_same - before.reasons_same,
-            self.reasons_changed - before.reasons_changed,
-        )
+        decisions = {pair: rows - before.decisions.get(pair, 0) for pair, rows in self.decisions.items()}
+        return Shadow(self.build, self.differences.since(before.differences), decisions)
 
     @property
     def whole(self) -> bool:
         """No count is negative: the server that counted did not start again in between."""
-        return min((*self.differences.counts, *self.decisions.values(), self.reasons_same, self.reasons_changed)) >= 0
+        return min((*self.differences.counts, *self.decisions.values())) >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +90,21 @@ class Counters:
         return window if whole and (window.shadow is None or window.shadow.whole) else self
 
     def _minus(self, before: Counters) -> Counters:
-        paired = self.shadow and before.shadow and self.shadow.differences.bounds == before.shadow.differences.bounds
-        shadow = self.shadow.since(before.shadow) if paired and self.shadow and before.shadow else self.shadow
         return Counters(
             self.build,
             self.calls - before.calls,
             self.errors - before.errors,
             self.latency.since(before.latency),
-            shadow,
+            _shadow_since(self.shadow, before.shadow),
         )
+
+
+def _shadow_since(now: Shadow | None, before: Shadow | None) -> Shadow | None:
+    """All that it has counted where it compares another pair than before."""
+    if now is None or before is None:
+        return now
+    same = now.build == before.build and now.differences.bounds == before.differences.bounds
+    return now.since(before) if same else now
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import tomllib
 from pathlib import Path
@@ -18,7 +19,7 @@ from flows.release.sources.probe import Probe, ServerProbe
 from flows.release.sources.prometheus import FromPrometheus
 from flows.release.sources.scrape import Scraped
 from flows.release.sources.source import CounterSource
-from server.models.directory import DirectoryRepository
+from server.models.locations import open_for_command
 from server.models.repository import Repository
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^:/\s]+:[0-9]{1,5}$")]
@@ -52,10 +53,10 @@ class Prometheus(Document):
 
 
 class Deployment(Document):
-    """One model's two colours. Relative paths start from the document's folder."""
+    """One model's two colours. Relative paths start from the document's folder; the repository may be a URL."""
 
     model: str
-    repository: Path
+    repository: str
     ledger: Path
     envoy: LocalEnvoy
     blue: Server
@@ -66,7 +67,7 @@ class Deployment(Document):
         return self.blue if colour is Colour.BLUE else self.green
 
     def models(self) -> Repository:
-        return DirectoryRepository(self.repository)
+        return open_for_command(self.repository, os.environ)
 
     def router(self) -> Router:
         return EnvoyRouter(self.envoy.folder, Admin(self.envoy.admin))
@@ -100,7 +101,9 @@ def read_deployment(path: Path) -> Deployment:
 
 def _from_its_folder(found: Deployment, folder: Path) -> Deployment:
     envoy = found.envoy.model_copy(update={"folder": folder / found.envoy.folder})
-    paths = {"repository": folder / found.repository, "ledger": folder / found.ledger, "envoy": envoy}
+    local = "://" not in found.repository
+    repository = str(folder / found.repository) if local else found.repository
+    paths = {"repository": repository, "ledger": folder / found.ledger, "envoy": envoy}
     return found.model_copy(update=paths)
 
 

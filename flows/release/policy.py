@@ -62,7 +62,6 @@ class GatePolicy(Document):
         score_shift: mean distance of PDs on the same rows.
         swap_set: share of rows decided otherwise.
         approval_rate: how far the share of approvals may move.
-        reason_codes: share of explained rows with another leading reason.
     """
 
     alpha: Annotated[float, Field(gt=0, le=0.2)]
@@ -72,7 +71,6 @@ class GatePolicy(Document):
     score_shift: Share | None = None
     swap_set: Share | None = None
     approval_rate: Share | None = None
-    reason_codes: Share | None = None
 
 
 class OfflinePolicy(Document):
@@ -83,6 +81,7 @@ class OfflinePolicy(Document):
         calibration: how far the mean PD may lie from the bad rate, in log-odds, beyond the champion's distance.
         expected_loss: by what share the loss per exposure of what is approved may exceed the champion's.
         segment_gini: how much Gini any segment may lose.
+        reason_codes: share of explained rows that may get another leading reason.
         adverse_impact: lowest ratio of approval rates of any group to the best one, where a group file is given.
         segment_rows: segments with fewer rows are not judged.
         level: of the intervals.
@@ -92,6 +91,7 @@ class OfflinePolicy(Document):
     calibration: Annotated[float, Field(gt=0)]
     expected_loss: Annotated[float, Field(gt=0)]
     segment_gini: Share
+    reason_codes: Share
     adverse_impact: Share
     segment_rows: Annotated[int, Field(ge=100)]
     level: Share

@@ -8,8 +8,6 @@ that is not there stays below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from flows.release.counters import Histogram, Reading, Shadow
@@ -21,11 +19,10 @@ LATENCY = "latency"
 SCORE_SHIFT = "score shift"
 SWAP_SET = "swap set"
 APPROVAL_RATE = "approval rate"
-REASONS = "reason codes"
 ERROR_CEILING = "error ceiling"
 
 _SILENT = "a colour answered no call in this window: check that traffic reaches both, and that both are scraped"
-_NO_SHADOW = "the champion's server compares no rows: start it with the candidate as shadow"
+_NO_SHADOW = "the champion's server compares no rows with this candidate: start it with `--shadow challenger`, the alias challenger on the candidate"
 
 
 def error_rate(window: Reading, bound: Bound, alpha: float) -> GateResult:
@@ -78,7 +75,7 @@ def latency(window: Reading, bound: Bound, alpha: float) -> GateResult:
 
 def score_shift(window: Reading, bound: Bound, alpha: float) -> GateResult:
     """How far the candidate's PDs lie from the champion's on average, in either direction, on the same rows."""
-    shadow = window.champion.shadow
+    shadow = _compared(window)
     if shadow is None or shadow.differences.observations < 2:  # noqa: PLR2004 (a variance needs two)
         return no_data(SCORE_SHIFT, bound, _NO_SHADOW)
     rows = shadow.differences.observations
@@ -89,25 +86,19 @@ def score_shift(window: Reading, bound: Bound, alpha: float) -> GateResult:
 
 def swap_set(window: Reading, bound: Bound, alpha: float) -> GateResult:
     """The share of rows that the two builds decide otherwise."""
-    return _share_of_rows(
-        SWAP_SET, window, bound, alpha, lambda shadow: (_swapped(shadow), sum(shadow.decisions.values()))
-    )
-
-
-def reasons(window: Reading, bound: Bound, alpha: float) -> GateResult:
-    """The share of explained rows whose leading reason is another."""
-    return _share_of_rows(
-        REASONS,
-        window,
-        bound,
-        alpha,
-        lambda shadow: (shadow.reasons_changed, shadow.reasons_changed + shadow.reasons_same),
-    )
+    shadow = _compared(window)
+    rows = sum(shadow.decisions.values()) if shadow else 0
+    if shadow is None or not rows:
+        return no_data(SWAP_SET, bound, _NO_SHADOW)
+    swapped = _swapped(shadow)
+    lower, upper = proportion_bounds(swapped, rows, alpha)
+    estimate = Estimate(swapped / rows, float(lower[0]), float(upper[0]), rows)
+    return judge(SWAP_SET, estimate, bound, on_fail="read the rows in the decision log before trying again")
 
 
 def approval_rate(window: Reading, bound: Bound, alpha: float) -> GateResult:
     """How far the share of approvals moves, in either direction, on the same rows."""
-    shadow = window.champion.shadow
+    shadow = _compared(window)
     rows = sum(shadow.decisions.values()) if shadow else 0
     if shadow is None or rows < 2:  # noqa: PLR2004 (a variance needs two)
         return no_data(APPROVAL_RATE, bound, _NO_SHADOW)
@@ -119,16 +110,10 @@ def approval_rate(window: Reading, bound: Bound, alpha: float) -> GateResult:
     return judge(APPROVAL_RATE, estimate, bound, on_fail="compare cut-offs and calibration of the two builds")
 
 
-def _share_of_rows(
-    gate: str, window: Reading, bound: Bound, alpha: float, counted: Callable[[Shadow], tuple[int, int]]
-) -> GateResult:
+def _compared(window: Reading) -> Shadow | None:
+    """What the champion's server compared, if it was this candidate."""
     shadow = window.champion.shadow
-    events, rows = counted(shadow) if shadow else (0, 0)
-    if not rows:
-        return no_data(gate, bound, _NO_SHADOW)
-    lower, upper = proportion_bounds(events, rows, alpha)
-    estimate = Estimate(events / rows, float(lower[0]), float(upper[0]), rows)
-    return judge(gate, estimate, bound, on_fail="read the rows in the decision log before trying again")
+    return shadow if shadow is not None and shadow.build == window.candidate.build else None
 
 
 def _distance(mean: float, variance: float, rows: int, alpha: float) -> Estimate:

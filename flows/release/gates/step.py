@@ -34,6 +34,5 @@ def _gates(allowed: GatePolicy, step: Step) -> tuple[tuple[str, Gate, float], ..
         (online.SCORE_SHIFT, online.score_shift, allowed.score_shift),
         (online.SWAP_SET, online.swap_set, allowed.swap_set),
         (online.APPROVAL_RATE, online.approval_rate, allowed.approval_rate),
-        (online.REASONS, online.reasons, allowed.reason_codes),
     )
     return tuple((name, gate, bound) for name, gate, bound in asked if bound is not None)

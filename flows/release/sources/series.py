@@ -15,7 +15,7 @@ _REQUESTS = "credence_requests_total"
 _DURATION = "credence_request_duration_seconds"
 _DIFFERENCE = "credence_shadow_probability_difference"
 _DECISIONS = "credence_shadow_decisions_total"
-_REASONS = "credence_shadow_reasons_total"
+_DEFAULTS = "credence_shadow_expected_defaults_total"
 # Calls that score; what else a server answers says nothing of a build.
 _SCORING = frozenset({"Score", "ScoreStream", "ModelInfer"})
 
@@ -57,15 +57,22 @@ def _build(samples: list[Sample], model: str) -> str:
 
 
 def _shadow(samples: list[Sample]) -> Shadow | None:
+    """The pair of builds that is compared now; the histogram has no sum, as it has buckets below zero."""
     decided = [sample for sample in samples if sample.name == _DECISIONS]
-    if not decided:
+    challengers = {sample.labels.get("build", "") for sample in decided}
+    if len(challengers) != 1:
         return None
     pairs: dict[str, int] = {}
     for sample in decided:
-        pair = f"{sample.labels.get('decision')}/{sample.labels.get('challenger_decision')}"
+        pair = f"{sample.labels.get('champion_decision')}/{sample.labels.get('challenger_decision')}"
         pairs[pair] = pairs.get(pair, 0) + int(sample.value)
-    explained = {s.labels.get("outcome"): int(s.value) for s in samples if s.name == _REASONS}
-    return Shadow(_histogram(samples, _DIFFERENCE), pairs, explained.get("same", 0), explained.get("changed", 0))
+    differences = _histogram(samples, _DIFFERENCE)
+    moved = sum(_sign(sample) * sample.value for sample in samples if sample.name == _DEFAULTS)
+    return Shadow(challengers.pop(), Histogram(differences.bounds, differences.counts, moved), pairs)
+
+
+def _sign(sample: Sample) -> int:
+    return {"challenger": 1, "champion": -1}.get(sample.labels.get("by", ""), 0)
 
 
 def _histogram(samples: list[Sample], name: str) -> Histogram:

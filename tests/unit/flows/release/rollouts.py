@@ -29,13 +29,13 @@ GATES = GatePolicy(
     score_shift=0.003,
     swap_set=0.05,
     approval_rate=0.02,
-    reason_codes=0.2,
 )
 OFFLINE = OfflinePolicy(
     gini_gain=0.0,
     calibration=0.1,
     expected_loss=0.05,
     segment_gini=0.05,
+    reason_codes=0.3,
     adverse_impact=0.8,
     segment_rows=200,
     level=0.95,
@@ -133,7 +133,7 @@ def shadow(
     total: float = 0.0,
     declined: int = 0,
     approved: int = 0,
-    reasons: tuple[int, int] = (0, 0),
+    build: str = NEW,
 ) -> Shadow:
     """Rows approved by both, but for those that only the candidate declines or approves."""
     pairs = {
@@ -143,7 +143,7 @@ def shadow(
     }
     none = [0] * (len(DIFFERENCES) + 1)
     none[3] = rows
-    return Shadow(histogram(DIFFERENCES, differences or none, total), pairs, *reasons)
+    return Shadow(build, histogram(DIFFERENCES, differences or none, total), pairs)
 
 
 def reading(champion: Counters | None = None, candidate: Counters | None = None) -> Reading:

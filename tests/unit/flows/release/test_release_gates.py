@@ -16,7 +16,6 @@ ALL = [
     online.score_shift,
     online.swap_set,
     online.approval_rate,
-    online.reasons,
 ]
 
 
@@ -137,10 +136,9 @@ def test_few_rows_without_a_swap_prove_nothing_of_the_approval_rate() -> None:
     assert online.approval_rate(paired(shadow(30)), Bound(0.02), ALPHA).verdict is Verdict.INCONCLUSIVE
 
 
-def test_reasons_that_change_fail() -> None:
-    assert online.reasons(paired(shadow(10, reasons=(900, 600))), Bound(0.2), ALPHA).verdict is Verdict.FAIL
-    assert online.reasons(paired(shadow(10, reasons=(2900, 100))), Bound(0.2), ALPHA).verdict is Verdict.PASS
-    assert online.reasons(paired(shadow(10)), Bound(0.2), ALPHA).verdict is Verdict.INCONCLUSIVE
+def test_rows_that_were_compared_with_another_build_prove_nothing() -> None:
+    for gate in (online.score_shift, online.swap_set, online.approval_rate):
+        assert gate(paired(shadow(5000, build=OLD)), Bound(0.05), ALPHA).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_step_asks_what_its_policy_names_and_the_last_only_the_ceiling() -> None:
@@ -148,8 +146,8 @@ def test_a_step_asks_what_its_policy_names_and_the_last_only_the_ceiling() -> No
     for step in rules.steps:
         assert tuple(found.gate for found in look(reading(), rules, step)) == needed(rules, step)
     assert needed(rules, rules.steps[-1]) == ("error ceiling",)
-    gates = rules.gates.model_copy(update={"reason_codes": None})
-    assert "reason codes" not in needed(rules.model_copy(update={"gates": gates}), rules.steps[0])
+    gates = rules.gates.model_copy(update={"swap_set": None})
+    assert "swap set" not in needed(rules.model_copy(update={"gates": gates}), rules.steps[0])
 
 
 def test_a_window_is_the_difference_of_two_readings() -> None:
@@ -172,6 +170,12 @@ def test_a_window_is_the_difference_of_two_readings() -> None:
 )
 def test_a_server_that_started_again_is_counted_from_its_start(now: Counters) -> None:
     assert now.since(counters(NEW, calls=200, shadow=shadow(50))) == now
+
+
+def test_a_shadow_that_compares_another_pair_is_counted_from_its_beginning() -> None:
+    before = counters(OLD, calls=100, shadow=shadow(5))
+    window = counters(OLD, calls=300, shadow=shadow(90, build=OLD)).since(before)
+    assert (window.calls, window.shadow) == (200, shadow(90, build=OLD))
 
 
 def test_a_histogram_knows_how_many_counts_its_bounds_need() -> None:

@@ -64,7 +64,7 @@ class Live:
             raise NoCounters("gone")
         build = OLD if colour is Colour.BLUE else NEW
         calls = self.calls[colour]
-        seen = shadow(self.calls[Colour.BLUE], reasons=(self.calls[Colour.BLUE], 0)) if colour is Colour.BLUE else None
+        seen = shadow(self.calls[Colour.BLUE]) if colour is Colour.BLUE else None
         return counters(build, calls=calls, errors=self.errors[colour], shadow=seen)
 
     def sleep(self, seconds: float) -> None:

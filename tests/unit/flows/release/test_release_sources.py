@@ -15,8 +15,9 @@ from flows.release.sources.scrape import Scraped, parse_exposition
 from flows.release.sources.series import counters
 from flows.release.sources.source import NoCounters
 from server.observe.metrics import Metrics
+from server.observe.shadow_metrics import Pair
 
-BUILD = "c" * 64
+BUILD, CHALLENGER = "c" * 64, "d" * 64
 NOW = 1_000_000.0
 
 
@@ -29,7 +30,7 @@ def exposed(metrics: Metrics) -> str:
 def served() -> Metrics:
     """The server's own metrics after a few calls."""
     metrics = Metrics()
-    metrics.build_info.labels("scorecard", BUILD, "2005-01-01", "onnxruntime").set(1)
+    metrics.models.champion("scorecard", BUILD, "2005-01-01", "onnxruntime")
     for seconds in (0.0004, 0.003, 0.003, 7.0, 99.0):
         metrics.call("Score", "scorecard", "OK", seconds)
     metrics.call("ModelInfer", "scorecard", "MODEL_FAILED", 0.003)
@@ -50,18 +51,32 @@ def test_scoring_calls_of_the_model_are_counted_as_the_server_exposes_them() -> 
 
 def test_a_server_that_has_answered_nothing_yet_counts_nothing() -> None:
     metrics = Metrics()
-    metrics.build_info.labels("scorecard", BUILD, "", "").set(1)
+    metrics.models.champion("scorecard", BUILD, "", "")
     found = counters(parse_exposition(exposed(metrics)), "scorecard")
     assert (found.calls, found.latency.observations) == (0, 0)
 
 
-@pytest.mark.parametrize("builds", [(), (BUILD, "d" * 64)])
-def test_a_server_without_one_build_of_the_model_has_no_counters(builds: tuple[str, ...]) -> None:
-    metrics = Metrics()
-    for build in builds:
-        metrics.build_info.labels("scorecard", build, "", "").set(1)
+def test_a_server_without_a_build_of_the_model_has_no_counters() -> None:
     with pytest.raises(NoCounters, match="one build is expected"):
-        counters(parse_exposition(exposed(metrics)), "scorecard")
+        counters(parse_exposition(exposed(Metrics())), "scorecard")
+
+
+def test_what_the_shadow_compared_is_counted_by_pair_of_decisions() -> None:
+    metrics = served()
+    pairs = [
+        Pair("approve", "approve", 0.01, 0.01, 0.0),
+        Pair("approve", "decline", 0.01, 0.03, -30.0),
+        Pair("refer", "refer", 0.025, 0.022, 1.0),
+    ]
+    metrics.shadow.compared("scorecard", BUILD, CHALLENGER, pairs)
+    found = counters(parse_exposition(exposed(metrics)), "scorecard").shadow
+    assert found is not None
+    assert found.build == CHALLENGER
+    assert found.decisions == {"approve/approve": 1, "approve/decline": 1, "refer/refer": 1}
+    assert found.differences.observations == 3
+    assert found.differences.total == pytest.approx(0.017)
+    by_bound = dict(zip(found.differences.bounds, found.differences.counts, strict=False))
+    assert (by_bound[0.0], by_bound[0.02], by_bound[-0.002]) == (1, 1, 1)
 
 
 @contextmanager
