@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from server.runtime.cuda import CudaBindings
 from server.runtime.devices import Device, Devices, GpuOptions, device_order, required_device
+from server.runtime.engine_cache import EngineCache
 from server.runtime.findings_cache import FindingsCache
 from server.runtime.onnx import PROVIDERS, OnnxBackend, Threads
 from server.runtime.session import Backend
 from server.runtime.settle import BatchPolicy
+from server.runtime.tensorrt_api import installed_tensorrt
+from server.runtime.tensorrt_backend import Gpus, TensorRtBackend
 from server.settings import InvalidSettings, Settings
 
 
@@ -22,21 +28,32 @@ def build_backend(settings: Settings, cache: Path) -> Backend:
     Raises:
         InvalidSettings: settings that contradict each other.
     """
-    findings = FindingsCache(cache / "batches")
-    return OnnxBackend(
-        Threads(settings.intra_op_threads, settings.inter_op_threads, settings.allow_spinning),
-        BatchPolicy(settings.batch_invariance, settings.batch_buckets, findings, settings.compare_batches_s),
-        _devices(settings, cache / "engines"),
+    batches = BatchPolicy(
+        settings.batch_invariance,
+        settings.batch_buckets,
+        FindingsCache(cache / "batches"),
+        settings.compare_batches_s,
+    )
+    threads = Threads(settings.intra_op_threads, settings.inter_op_threads, settings.allow_spinning)
+    devices = _devices(settings, cache / "engines")
+    onnx = OnnxBackend(threads, batches, devices)
+    if settings.backend == "onnxruntime":
+        return onnx
+    gpus = Gpus(installed_tensorrt, partial(CudaBindings, settings.device_id))
+    return TensorRtBackend(
+        gpus, EngineCache(cache / "engines"), batches, devices, lambda why: replace(onnx, no_engine=why)
     )
 
 
 def _devices(settings: Settings, engines: Path) -> Devices:
     order = device_order(settings.device, PROVIDERS)
-    required = required_device(settings.require_device, order)
-    if required and required not in order:
+    # An engine of TensorRT's own comes before all that ONNX Runtime has.
+    wanted = (Device.TENSORRT, *order) if settings.backend == "tensorrt" else order
+    required = required_device(settings.require_device, wanted)
+    if required and required not in wanted:
         raise InvalidSettings(f"require_device = {required.value!r}: device = {settings.device!r} never gives it")
-    if Device.TENSORRT in order and not settings.batch_buckets:
-        raise InvalidSettings("device = 'tensorrt' builds for sizes of batches: give batch_buckets, as [1, 16, 64]")
+    if "tensorrt" in (settings.device, settings.backend) and not settings.batch_buckets:
+        raise InvalidSettings("TensorRT builds for sizes of batches: give batch_buckets, as [1, 16, 64]")
     if Device.TENSORRT in order:
         # ONNX Runtime makes the last folder of a path only.
         engines.mkdir(parents=True, exist_ok=True)

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     allow_spinning: Annotated[bool, Field(description="threads wait for work in a loop, and keep their cores busy")] = (
         False
     )
+    backend: Annotated[
+        Literal["onnxruntime", "tensorrt"],
+        Field(description="tensorrt: engines of TensorRT's own; graphs that it does not take go to ONNX Runtime"),
+    ] = "onnxruntime"
     device: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt"],
         Field(

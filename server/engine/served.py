@@ -139,9 +139,10 @@ def _now_ms() -> int:
 
 def _tell_runtime(model: LoadedModel, queue: str, session: Session, metrics: Metrics) -> None:
     labels, placement, batching = (model.name, model.version, queue), session.placement, session.batching
-    metrics.runtime_info.labels(*labels, placement.device, batching.invariance.value).set(1)
-    metrics.device_fallback.labels(*labels).set(bool(placement.instead_of))
-    metrics.batch_difference.labels(*labels).set(batching.bound)
+    metrics.runtime.placed(
+        labels, placement.device, fallback=bool(placement.instead_of), build_seconds=placement.build_seconds
+    )
+    metrics.runtime.compared(labels, batching.invariance.value, batching.bound)
     if batching.why:
         named = {"model": model.name, "version": model.version, "queue": queue}
         log.warning("answers depend on the batch", **named, invariance=batching.invariance.value, reason=batching.why)

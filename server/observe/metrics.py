@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from server.observe.histogram import Distribution, Histogram
 from server.observe.model_metrics import ModelMetrics
+from server.observe.runtime_metrics import RuntimeMetrics
 from server.observe.shadow_metrics import ShadowMetrics
 
 # Every series would come with a second one that only tells when it began.
@@ -30,7 +31,7 @@ class QueueMetrics:
         self._waiting = metrics.queue_rows.labels(*labels)
         self._dropped = metrics.dropped_total.labels(*labels)
         self._failures = metrics.failures_total.labels(*labels)
-        self._padding = metrics.padding_rows_total.labels(*labels)
+        self._padding = metrics.runtime.padding_rows_total.labels(*labels)
 
     def waiting(self, rows: int) -> None:
         self._waiting.set(rows)
@@ -94,30 +95,7 @@ class Metrics:
             bounds=_ROWS,
             registry=registry,
         )
-        self.padding_rows_total = Counter(
-            "credence_padding_rows",
-            "Rows computed only to fill a batch up",
-            ["model", "version", "queue"],
-            registry=registry,
-        )
-        self.runtime_info = Gauge(
-            "credence_runtime_info",
-            "Where a graph runs, and whether its answers depend on the batch",
-            ["model", "version", "queue", "device", "invariance"],
-            registry=registry,
-        )
-        self.device_fallback = Gauge(
-            "credence_device_fallback",
-            "1 when it runs on another device than the one that was wanted",
-            ["model", "version", "queue"],
-            registry=registry,
-        )
-        self.batch_difference = Gauge(
-            "credence_batch_difference",
-            "Largest difference of one row's answer between batches; 0: none, to the bit",
-            ["model", "version", "queue"],
-            registry=registry,
-        )
+        self.runtime = RuntimeMetrics(registry)
         self.compute_seconds = Histogram(
             "credence_compute_duration_seconds",
             "One run of a model",
@@ -157,10 +135,7 @@ class Metrics:
             registry=registry,
         )
         by_queue = (
-            self.runtime_info,
-            self.device_fallback,
-            self.batch_difference,
-            self.padding_rows_total,
+            *self.runtime.by_version,
             self.queue_rows,
             self.queue_seconds,
             self.batch_rows,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from server.runtime.invariance import Findings
+from server.runtime.whole_files import read_whole, write_whole
 
 _FINDINGS = TypeAdapter(Findings)
 # Part of every key: another way of comparing finds anew.
@@ -27,8 +25,8 @@ class FindingsCache:
 
     def get(self, key: str) -> Findings | None:
         try:
-            return _FINDINGS.validate_json((self.folder / f"{key}.json").read_bytes())
-        except (OSError, ValidationError):
+            return _FINDINGS.validate_json(read_whole(self.folder / key) or b"")
+        except ValidationError:
             return None
 
     def put(self, key: str, findings: Findings) -> None:
@@ -37,16 +35,7 @@ class FindingsCache:
         Raises:
             OSError: the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_FINDINGS.dump_json(findings, indent=1))
-            Path(name).replace(self.folder / f"{key}.json")
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(self.folder / key, _FINDINGS.dump_json(findings))
 
 
 def findings_key(graph: bytes, fingerprint: str, sizes: Sequence[int]) -> str:

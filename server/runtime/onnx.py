@@ -61,6 +61,7 @@ class OnnxBackend:
         devices: to try, in order.
         providers: what the library lists.
         create: makes a session of the library's.
+        no_engine: why there is no TensorRT engine, where one was wanted first.
     """
 
     threads: Threads = Threads()
@@ -68,6 +69,7 @@ class OnnxBackend:
     devices: Devices = field(default_factory=Devices)
     providers: Sequence[str] = PROVIDERS
     create: CreateSession = ort.InferenceSession
+    no_engine: str = ""
 
     def with_threads(self, intra_op: int | None, inter_op: int | None) -> OnnxBackend:
         own = self.threads
@@ -117,6 +119,8 @@ class OnnxBackend:
 
     def _session(self, session: Any, used: Device, wanted: Device, why: str) -> OnnxSession:
         device_id = self.devices.gpu.device_id
+        if self.no_engine:
+            wanted, why = Device.TENSORRT, self.no_engine
         instead_of, why = ("", "") if used is wanted else (wanted.value, why)
         if instead_of:
             log.warning("device not to be had", wanted=wanted.value, runs_on=used.value, reason=why)

@@ -36,11 +36,16 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a graph runs, as `cuda:0`. `instead_of`: the device that was wanted, if it is another; `why` it was not to be had."""
+    """Where a graph runs, as `cuda:0`.
+
+    `instead_of`: the device that was wanted, if it is another; `why` it was not to be had. `build_seconds`: what building an
+    engine took; 0 where one was at hand or none is needed.
+    """
 
     device: str = "cpu"
     instead_of: str = ""
     why: str = ""
+    build_seconds: float = 0.0
 
 
 class Session(Protocol):

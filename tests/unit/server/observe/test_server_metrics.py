@@ -114,3 +114,19 @@ def test_labels_that_stay_the_same_share_one_distribution() -> None:
 
     assert histogram.labels("1") is histogram.labels("1")
     assert histogram.labels("1") is not histogram.labels("2")
+
+
+def test_a_graph_tells_where_it_runs_and_whether_its_answers_depend_on_the_batch() -> None:
+    metrics = Metrics()
+    labels = {"model": "m", "version": "1", "queue": "infer"}
+
+    metrics.runtime.placed(("m", "1", "infer"), "cuda:0", fallback=True, build_seconds=2.5)
+    metrics.runtime.compared(("m", "1", "infer"), "bounded", 1e-7)
+    metrics.queue("m", "1", "infer").padded(3)
+
+    assert sample(metrics, "credence_device_info", **labels, device="cuda:0") == 1
+    assert sample(metrics, "credence_device_fallback", **labels) == 1
+    assert sample(metrics, "credence_engine_build_duration_seconds", **labels) == 2.5
+    assert sample(metrics, "credence_batch_invariance_info", **labels, invariance="bounded") == 1
+    assert sample(metrics, "credence_batch_difference", **labels) == 1e-7
+    assert sample(metrics, "credence_padding_rows_total", **labels) == 3
