@@ -59,10 +59,10 @@ async def serve(settings: Settings) -> None:
         InvalidSettings: a setting names a model that the repository does not have, or needs another one.
         RepositoryError: there is no model repository, or it cannot be reached.
     """
+    stop = _stop_event()
     # Before anything is logged: a URL with credentials is refused and never told.
     repository = open_models(settings)
     log.info("settings", **settings.model_dump(mode="json"))
-    stop = _stop_event()
     metrics = Metrics()
     models = await asyncio.to_thread(survey, repository)
     backend = build_backend(settings, cache_folder(settings) / "runtime")

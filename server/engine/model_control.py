@@ -78,9 +78,9 @@ class ModelControl:
         """Looks at the repository once, and has serve what should. What goes wrong is logged, and changes nothing."""
         try:
             names = set(await asyncio.to_thread(self._refresher.repository.models))
-        except (RepositoryError, OSError) as error:
+        except Exception as error:
             self._metrics.polls_total.labels("failed").inc()
-            log.error("repository not read", reason=str(error))
+            log.error("repository not read", reason=str(error), exc_info=_unexpected(error))
             return
         self._metrics.polls_total.labels("ok").inc()
         await asyncio.gather(*(self._follow(name) for name in sorted(names | self._engine.catalogue.entries.keys())))
@@ -118,12 +118,12 @@ class ModelControl:
         await asyncio.shield(unloading)
 
     async def index(self) -> list[IndexRow]:
-        """Every model of the repository, with the versions that serve or should.
-
-        Raises:
-            RepositoryError: the repository cannot be read.
-        """
-        names = await asyncio.to_thread(self._refresher.repository.models)
+        """Every model of the repository, with the versions that serve or should; what is known, if it cannot be read."""
+        try:
+            names = await asyncio.to_thread(self._refresher.repository.models)
+        except (RepositoryError, OSError) as error:
+            log.error("repository not read", reason=str(error))
+            names = []
         entries = self._engine.catalogue.entries
         rows = (self._rows(name, entries.get(name)) for name in sorted({*names, *entries}))
         return [row for own in rows for row in own]
@@ -162,10 +162,9 @@ class ModelControl:
         async with self._turn(name):
             try:
                 await self._refresh(name, insist=False)
-            except (RepositoryError, OSError) as error:
-                log.error("model not read", model=name, reason=str(error))
             except Exception as error:
-                log.error("model not refreshed", model=name, exc_info=error)
+                # One model that trips us must not keep the others from being followed.
+                log.error("model not read", model=name, reason=str(error), exc_info=_unexpected(error))
 
     async def _refresh(self, name: str, *, insist: bool) -> ModelEntry | None:
         entry = self._engine.catalogue.entries.get(name)
@@ -210,6 +209,11 @@ class ModelControl:
         if serving and (before is None or serving is not before.serving):
             replaced = before.default if before and before.ready else None
             log.info("model serves", model=name, version=serving.version, replaced=replaced)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """The error if it is a bug of ours: what a repository says is told by its message."""
+    return None if isinstance(error, RepositoryError | OSError) else error
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

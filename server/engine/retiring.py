@@ -35,9 +35,8 @@ class Retiring:
 
     def retire(self, served: ServedModel) -> None:
         """Takes over a version that new calls no longer find."""
-        task = asyncio.create_task(self._leave(served))
-        self._tasks[served] = task
-        task.add_done_callback(lambda _: self._tasks.pop(served, None))
+        task = self._tasks[served] = asyncio.create_task(self._leave(served))
+        task.add_done_callback(lambda left: self._left(served, left))
 
     def versions(self, model: str) -> list[str]:
         """Versions of a model whose last calls are being answered."""
@@ -49,6 +48,11 @@ class Retiring:
         for task in leaving.values():
             task.cancel()
         await asyncio.gather(*(served.close() for served in leaving))
+
+    def _left(self, served: ServedModel, left: asyncio.Task[None]) -> None:
+        del self._tasks[served]
+        if not left.cancelled() and (error := left.exception()):
+            log.error("version not closed", model=served.model.name, version=served.model.version, exc_info=error)
 
     async def _leave(self, served: ServedModel) -> None:
         name, version = served.model.name, served.model.version

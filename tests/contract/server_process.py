@@ -95,12 +95,21 @@ def command(repository: Path | str, *arguments: str) -> list[str]:
 def serving(
     repository: Path | str, stderr: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[RunningServer]:
-    """A server over a repository, ended when the block is left."""
+    """A server over a repository that listens, ended when the block is left."""
+    with starting(repository, stderr, *arguments, environment=environment) as process:
+        yield _wait_until_listening(process, stderr)
+
+
+@contextmanager
+def starting(
+    repository: Path | str, stderr: Path, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server over a repository that has just been started, ended when the block is left."""
     variables = {**_environment(), **environment}
     with stderr.open("wb") as log:
         process = subprocess.Popen(command(repository, *arguments), stderr=log, env=variables)
     try:
-        yield _wait_until_listening(process, stderr)
+        yield process
     finally:
         _end(process)
 

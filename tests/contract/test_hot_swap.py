@@ -18,7 +18,7 @@ from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from credence.v1 import credit_scoring_pb2 as pb
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
 from scorecard_repository import APPLICATIONS, point_alias, probability, write_scorecard
-from server_process import RunningServer, plain_lines, serving
+from server_process import RunningServer, eventually, plain_lines, serving
 from wire_errors import seen
 from wire_requests import TIMEOUT_S, application, score_request
 
@@ -140,10 +140,10 @@ async def test_fifty_swaps_and_twenty_failed_loads_cost_no_call_and_no_answer_is
     assert met.wrong == []
     assert ended == {"loaded": SWAPS, "LOAD_FAILED": FAILURES}
     assert set(met.answers) == set(builds.intercepts)
+    await eventually(lambda: server.metrics().value("credence_model_retiring_versions", model=SCORECARD) <= 2)
     metrics = server.metrics()
     assert metrics.value("credence_model_loads_total", outcome="failed") == FAILURES
     assert metrics.value("credence_model_versions", model=SCORECARD) == 1
-    assert metrics.value("credence_model_retiring_versions", model=SCORECARD) <= 2
 
 
 async def test_a_thousand_loads_at_once_and_unloads_among_them_end_with_the_model_serving_or_not_as_last_asked(

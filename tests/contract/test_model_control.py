@@ -13,19 +13,20 @@ from typing import Any
 import grpc
 import pytest
 from altered_graphs import slowed
-from contract_repository import DOT, SCORECARD, write_broken
+from contract_repository import DOT, SCORECARD, write_broken, write_build
 from credence.inference import grpc_service_pb2 as inference_pb
 from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from credence.v1 import credit_scoring_pb2 as pb
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plain_repository import dot_product_graph, write_plain
-from scorecard_repository import APPROVED, DECLINED, write_scorecard
-from server_process import RunningServer, plain_lines, serving, wait_until
+from scorecard_repository import APPROVED, DECLINED, score_graph, scorecard_files, write_scorecard
+from server_process import STOP_S, RunningServer, plain_lines, serving, starting, wait_until
 from wire_errors import SeenError, seen
 from wire_requests import TIMEOUT_S, dot_request, path, raw_output, score_request
 
 from server.models.directory import DirectoryRepository
+from server.models.manifest import SCORE_GRAPH
 
 _SCRIPT = Path(__file__).with_name("triton_control.py")
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -274,15 +275,23 @@ def test_calls_in_flight_finish_on_the_version_they_began_with_when_it_is_unload
         wait_until(lambda: server.metrics().value("credence_model_retiring_versions", model="slow") == 0)
 
 
-def test_a_server_asked_to_stop_while_it_loads_stops(tmp_path: Path):
+def test_a_server_asked_to_stop_while_it_loads_stops_and_has_never_listened(tmp_path: Path):
     root, stderr = tmp_path / "models", tmp_path / "stderr"
-    write_plain(root, DOT, dot_product_graph())
-    with serving(root, stderr, *_POLLING) as server:
-        for number in range(30):
-            write_plain(root, f"m{number}", dot_product_graph())
-        server.terminate()
-        assert server.wait() == 0
+    graph = slowed(score_graph(), "probability_of_default", 0.3)
+    write_build(root, "slow", scorecard_files() | {SCORE_GRAPH: graph})
+    with starting(root, stderr) as process:
+        wait_until(lambda: '"settings"' in stderr.read_text())
+        process.terminate()
+        assert process.wait(STOP_S) == 0
     assert plain_lines(stderr.read_text()) == []
+    assert '"stopped"' in stderr.read_text()
+    assert "listening" not in stderr.read_text()
+
+
+def test_a_polling_server_asked_to_stop_while_models_come_stops(models: Path):
+    with served(models, *_POLLING):
+        for number in range(20):
+            write_plain(models, f"m{number}", dot_product_graph())
 
 
 @pytest.mark.parametrize("setting", ["--pin", f"--pin-build={SCORECARD}"])
