@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +36,9 @@ from server.models.trust import Trust
 from server.models.version_policy import InvalidPolicy, parse_version_policy
 from server.models.wanted import Rules
 from server.observe.metrics import Metrics
-from server.scheduling.queue import Limits
+from server.scheduling.background import Background
 from server.scheduling.quota import UNLIMITED, Quota, Quotas
+from server.scheduling.scheduler import Limits
 from server.settings import CallerQuota, InvalidSettings, Settings
 from server.wire.callers import Callers
 from server.wire.calls import Calls
@@ -207,14 +209,10 @@ def _models_at_start(settings: Settings, models: Sequence[ModelEntry]) -> list[s
 
 def build_engine(settings: Settings, models: Sequence[ModelEntry], metrics: Metrics) -> Engine:
     """The engine over models of which none is loaded yet; called on the event loop that will serve."""
-    queues = QueueSettings(
-        settings.max_rows_per_call,
-        infer=Limits(settings.max_batch_rows, settings.max_queue_rows, settings.inline_below_ms / 1e3),
-        explain=Limits(settings.max_explain_batch_rows, settings.max_explain_queue_rows, inline_below_s=0),
-    )
+    background = Background(settings.background_share, settings.background_slice_ms / 1e3, settings.background_runs)
     return Engine(
         Catalogue({model.name: model for model in models}, ready_when_idle=settings.model_control_mode == "explicit"),
-        partial(serve_model, settings=queues, metrics=metrics),
+        partial(serve_model, settings=_queues(settings), background=background, metrics=metrics),
         Retiring(settings.explained_builds, metrics.models),
         settings.default_model,
         EngineLimits(settings.max_rows_per_call, settings.recent_decisions, settings.reasons_margin_ms / 1e3),
@@ -223,6 +221,24 @@ def build_engine(settings: Settings, models: Sequence[ModelEntry], metrics: Metr
         time.monotonic,
         DecisionIds(time.time, secrets.randbits(64)),
     )
+
+
+def _queues(settings: Settings) -> QueueSettings:
+    infer = Limits(
+        settings.max_batch_rows,
+        settings.max_queue_rows,
+        settings.inline_below_ms / 1e3,
+        settings.max_background_rows,
+        settings.max_queue_bytes,
+        settings.admission_margin_ms / 1e3 if settings.admission == "deadline" else None,
+    )
+    explain = replace(
+        infer,
+        max_batch_rows=settings.max_explain_batch_rows,
+        max_background_rows=settings.max_explain_queue_rows,
+        inline_below_s=0,
+    )
+    return QueueSettings(settings.max_rows_per_call, infer, explain)
 
 
 def callers(settings: Settings) -> Callers:

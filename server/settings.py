@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     max_rows_per_call: Annotated[Count, Field(description="rows or applications in one call")] = 4096
     max_batch_rows: Annotated[Count, Field(description="rows computed in one run of the model")] = 1024
     max_queue_rows: Annotated[Count, Field(description="rows that may wait for a model")] = 65536
+    max_queue_bytes: Annotated[Count, Field(description="bytes of inputs that may wait for a model")] = (
+        256 * 1024 * 1024
+    )
+    max_background_rows: Annotated[Count, Field(description="rows of batch priority that may wait for a model")] = 16384
     max_explain_queue_rows: Annotated[Count, Field(description="applications that may wait for reasons")] = 4096
     max_explain_batch_rows: Annotated[Count, Field(description="applications explained in one run")] = 8
     max_concurrent_streams: Annotated[Count, Field(description="calls in flight on one connection")] = 4096
@@ -179,6 +183,18 @@ class Settings(BaseSettings):
     inline_below_ms: Annotated[
         float, Field(ge=0, description="runs expected to be shorter than this are not handed to a thread")
     ] = 2.0
+    admission: Annotated[
+        Literal["deadline", "off"],
+        Field(description="refuse at once what is predicted to be late, or only what is late"),
+    ] = "deadline"
+    admission_margin_ms: Annotated[
+        float, Field(ge=0, description="left for the way from the model to the caller when lateness is predicted")
+    ] = 2.0
+    background_share: Annotated[
+        float, Field(ge=0, lt=1, description="of the time, for reasons and batch priority while decisions wait or run")
+    ] = 0.1
+    background_slice_ms: Annotated[float, Field(gt=0, description="how long one run of batch priority may take")] = 5.0
+    background_runs: Annotated[Count, Field(description="runs of background work at a time")] = 1
     reasons_margin_ms: Annotated[
         float, Field(ge=0, description="reasons not ready this long before the deadline are deferred")
     ] = 20.0

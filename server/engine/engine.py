@@ -8,7 +8,7 @@ explain  a decision id, or an application ─▶ reasons
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.engine.decision_ids import DecisionIds
@@ -35,7 +35,8 @@ from server.models.loader import PROBABILITY, LoadedModel, Scorecard
 from server.observe.metrics import Metrics
 from server.scheduling.batch import Work
 from server.scheduling.quota import Quotas
-from server.scheduling.terms import Terms
+from server.scheduling.slices import in_slices
+from server.scheduling.terms import Priority, Terms
 from server.tensors import Array
 
 
@@ -207,7 +208,7 @@ class Engine:
         served.request_rows.observe(work.rows)
         self._quotas.charge(command.terms.caller, work.rows)
         with served.calls:
-            arrays = await served.queue.submit(work, group, served.terms(command.terms, self._clock()))
+            arrays = await _computed(served, work, group, served.terms(command.terms, self._clock()))
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
     def admit(self, applications: int, terms: Terms) -> None:
@@ -219,6 +220,19 @@ class Engine:
         """
         self.check_count(applications)
         self._quotas.charge(terms.caller, applications)
+
+    def admit_score(self, model: str, version: str, request_id: str, applications: int, terms: Terms) -> None:
+        """As `admit`, for a Score: refuses also what the queue would, unless it was answered before.
+
+        Raises:
+            ModelNotFound, ModelNotReady, InvalidRequest: as `scorecard`.
+            TooManyRows, QuotaExceeded: as `admit`.
+            QueueFull, PredictedLate: as the queue.
+        """
+        self.admit(applications, terms)
+        served, scorecard = self.scorecard(model, version)
+        if not self._ledger.knows(request_id):
+            served.queue.check(applications, applications * len(scorecard.schema.features), terms)
 
     def check_count(self, applications: int) -> None:
         """Refuses none and too many.
@@ -306,7 +320,7 @@ class Engine:
             ServingError: as the queue, or the model failed.
         """
         work = Work(columns, (PROBABILITY,), rows, batched=True)
-        (output,) = await served.queue.submit(work, PROBABILITY, terms)
+        (output,) = await _computed(served, work, PROBABILITY, terms)
         return checked_probabilities(output)
 
     def _record(self, application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
@@ -346,6 +360,12 @@ class Engine:
             raise NotOffered(f"build {build.version} of {build.model!r} has no explanation graph")
         reasons = await explain_one(build.explainer, decided.columns, decided.row, limit, terms)
         return Explanation(build.model, build.version, decision_id, decided, reasons)
+
+
+async def _computed(served: ServedModel, work: Work, group: Hashable, terms: Terms) -> list[Array]:
+    if terms.priority is Priority.BATCH:
+        return await in_slices(served.queue, work, group, terms)
+    return await served.queue.submit(work, group, terms)
 
 
 def _decided(

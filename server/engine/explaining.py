@@ -15,7 +15,7 @@ from server.errors import QueueFull
 from server.models.loader import CONTRIBUTIONS, RELIEF
 from server.scheduling.batch import Work
 from server.scheduling.queue import Reply
-from server.scheduling.terms import ANY_TIME, Terms
+from server.scheduling.terms import ANY_TIME, Priority, Terms
 from server.tensors import Array
 
 _OUTPUTS = (CONTRIBUTIONS, RELIEF)
@@ -84,7 +84,9 @@ async def _explain_turn(
 
 
 def _submit(explainer: Explainer, columns: Mapping[str, Array], row: int, terms: Terms = ANY_TIME) -> Reply:
-    return explainer.queue.submit(Work(row_feeds(columns, row), _OUTPUTS, 1, batched=True), _OUTPUTS, terms)
+    return explainer.queue.submit(
+        Work(row_feeds(columns, row), _OUTPUTS, 1, batched=True), _OUTPUTS, terms._replace(priority=Priority.BATCH)
+    )
 
 
 def _try_submit(explainer: Explainer, columns: Mapping[str, Array], row: int) -> Reply | None:

@@ -77,6 +77,10 @@ class RequestLedger(Generic[Answer]):
         self._weight = 0
         self._known: OrderedDict[str, _Known[Answer]] = OrderedDict()
 
+    def knows(self, request_id: str) -> bool:
+        """Whether a request of that id was answered, or is being answered."""
+        return request_id in self._known
+
     async def once(self, request_id: str, fingerprint: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
         """Makes the answer, or gives the one made before.
 

@@ -16,7 +16,9 @@ from server.observe.histogram import Distribution
 from server.observe.metrics import Metrics
 from server.observe.statistics import Statistics
 from server.runtime.session import Session
-from server.scheduling.queue import BatchQueue, Limits
+from server.scheduling.background import Background
+from server.scheduling.queue import BatchQueue
+from server.scheduling.scheduler import Limits
 from server.scheduling.terms import Terms
 
 log = structlog.get_logger()
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """Bounds of a call, and of the two queues of a model: decisions come first, explanations have their own budget."""
+    """Bounds of a call, and of the two queues of a model. Explanations are background work."""
 
     max_rows_per_call: int
     infer: Limits
@@ -101,7 +103,7 @@ class ServedModel:
         self.model.close()
 
 
-def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -> ServedModel:
+def serve_model(model: LoadedModel, settings: QueueSettings, background: Background, metrics: Metrics) -> ServedModel:
     """Puts queues before a loaded model. Called on the event loop that will serve it."""
 
     def queue(session: Session, name: str, limits: Limits) -> BatchQueue:
@@ -109,6 +111,7 @@ def serve_model(model: LoadedModel, settings: QueueSettings, metrics: Metrics) -
         return BatchQueue(
             session,
             limits,
+            background,
             metrics.queue(model.name, model.version, name),
             Statistics(_now_ms),
             time.monotonic,

@@ -6,6 +6,8 @@ counted under the empty model).
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from server.observe.histogram import Distribution, Histogram
@@ -18,23 +20,53 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _PROBABILITIES = (*(i / 50 for i in range(1, 25)), 0.5, 0.6, 0.8, 1.0)
+_ERRORS = (-0.1, -0.01, -0.001, 0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+class Backlog(Protocol):
+    """What waits in a queue."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+
+class Cost(Protocol):
+    """What a run is thought to cost: seconds, and seconds for each value in its inputs."""
+
+    fixed_s: float
+    element_s: float
 
 
 class QueueMetrics:
     """What one queue reports; children are resolved once because a label look-up costs as much as an observation."""
 
     def __init__(self, metrics: Metrics, labels: tuple[str, str, str]) -> None:
+        self._metrics, self._labels = metrics, labels
         self._batch_rows = metrics.batch_rows.labels(*labels)
+        self._error = metrics.prediction_error_seconds.labels(*labels)
         self._compute = metrics.compute_seconds.labels(*labels)
         self._wait = metrics.queue_seconds.labels(*labels)
-        self._waiting = metrics.queue_rows.labels(*labels)
         self._dropped = metrics.dropped_total.labels(*labels)
         self._failures = metrics.failures_total.labels(*labels)
         self._padding = metrics.runtime.padding_rows_total.labels(*labels)
 
-    def waiting(self, rows: int) -> None:
-        self._waiting.set(rows)
+    def watch(self, backlog: Backlog, cost: Cost) -> None:
+        """Shows, whenever somebody looks, what waits and what a run is thought to cost."""
+        metrics, labels = self._metrics, self._labels
+        metrics.queue_rows.labels(*labels).set_function(lambda: backlog.rows)
+        metrics.queue_bytes.labels(*labels).set_function(lambda: backlog.bytes)
+        metrics.cost_fixed_seconds.labels(*labels).set_function(lambda: cost.fixed_s)
+        metrics.cost_element_seconds.labels(*labels).set_function(lambda: cost.element_s)
+
+    def rejected(self, reason: str) -> None:
+        self._metrics.rejections_total.labels(*self._labels, reason).inc()
+
+    def mispredicted(self, seconds: float) -> None:
+        self._error.observe(seconds)
 
     def waited(self, seconds: float) -> None:
         self._wait.observe(seconds)
@@ -80,6 +112,34 @@ class Metrics:
         )
         self.queue_rows = Gauge(
             "credence_queue_rows", "Rows that wait", ["model", "version", "queue"], registry=registry
+        )
+        self.queue_bytes = Gauge(
+            "credence_queue_bytes", "Bytes of inputs that wait", ["model", "version", "queue"], registry=registry
+        )
+        self.rejections_total = Counter(
+            "credence_queue_rejections",
+            "Requests that the queue refused at once, by the reason of the error",
+            ["model", "version", "queue", "reason"],
+            registry=registry,
+        )
+        self.prediction_error_seconds = Histogram(
+            "credence_prediction_error_seconds",
+            "How much later than predicted at admission a request was finished; negative if it was earlier",
+            ["model", "version", "queue"],
+            bounds=_ERRORS,
+            registry=registry,
+        )
+        self.cost_fixed_seconds = Gauge(
+            "credence_cost_fixed_seconds",
+            "Of a run, however large, as fitted to the last ones",
+            ["model", "version", "queue"],
+            registry=registry,
+        )
+        self.cost_element_seconds = Gauge(
+            "credence_cost_element_seconds",
+            "Of each value in a run's inputs, as fitted to the last ones",
+            ["model", "version", "queue"],
+            registry=registry,
         )
         self.queue_seconds = Histogram(
             "credence_queue_duration_seconds",
@@ -137,6 +197,11 @@ class Metrics:
         by_queue = (
             *self.runtime.by_version,
             self.queue_rows,
+            self.queue_bytes,
+            self.rejections_total,
+            self.prediction_error_seconds,
+            self.cost_fixed_seconds,
+            self.cost_element_seconds,
             self.queue_seconds,
             self.batch_rows,
             self.compute_seconds,

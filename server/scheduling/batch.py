@@ -27,10 +27,15 @@ class Work:
     rows: int
     batched: bool
 
-    @property
-    def elements(self) -> int:
-        """Values in all feeds: what a run's time grows with, where rows have a length of their own."""
-        return sum(array.size for array in self.feeds.values())
+    def measured(self) -> tuple[int, int]:
+        """Values in all feeds, and bytes that they hold."""
+        elements = size = 0
+        for array in self.feeds.values():
+            elements += array.size
+            size += array.nbytes
+            if array.dtype.hasobject:  # text, or BYTES: what was counted so far are references
+                size += sum(map(len, array.ravel().tolist()))
+        return elements, size
 
 
 @dataclass(frozen=True, slots=True)

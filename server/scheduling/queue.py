@@ -1,17 +1,17 @@
 """The queue of one model: every caller submits, one owner decides and runs.
 
-    submit() ──▶ [ entry | entry | entry ] ──▶ _turn() ──▶ next_batch() ──▶ compute() ──▶ each entry's reply
+    submit() ──▶ Scheduler ──▶ _turn() ──▶ Scheduler.next() ──▶ compute() ──▶ each entry's reply
 
 The owner is `_turn`, a callback of the event loop: scheduled by the first submission after idle time, and again after each
-batch until nothing waits, so there is never more than one and it never polls. A run that is expected to be short happens
-right there, because handing it to a thread would cost more than it takes; a longer one runs on the queue's own thread and
-the loop goes on.
+batch until nothing waits, so there is never more than one and it never polls. Where only background work waits that may not
+run now, the owner rests until it is woken. A run that is expected to be short happens right there, because handing it to a
+thread would cost more than it takes; a longer one runs on the queue's own thread and the loop goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import math
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from server.errors import ModelFailed, PredictedLate, QueueFull
 from server.observe.metrics import QueueMetrics
 from server.observe.statistics import Statistics
 from server.runtime.session import Session
+from server.scheduling.background import Background
 from server.scheduling.batch import Failed, Outcome, Run, Work, compute
-from server.scheduling.policy import next_batch
-from server.scheduling.run_times import RunTimes
-from server.scheduling.terms import ANY_TIME, Terms
+from server.scheduling.scheduler import Limits, Scheduler
+from server.scheduling.terms import ANY_TIME, Priority, Terms
 from server.tensors import Array
 
 # A run shorter than one pass of the event loop is not worth waiting for company: what a joint run would save is less than
@@ -34,27 +34,18 @@ _AT_ONCE_S = 60e-6
 Reply = asyncio.Future[list[Array]]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a queue."""
-
-    max_batch_rows: int
-    max_queue_rows: int
-    # Runs expected to take less than this many seconds happen on the event loop; 0 hands every run to the thread.
-    inline_below_s: float
-
-
 @dataclass(slots=True, eq=False)
 class _Entry:
     work: Work
+    rows: int
+    elements: int
+    bytes: int
     group: Hashable
     deadline: float
+    priority: Priority
     submitted: float
     reply: Reply
-
-    @property
-    def rows(self) -> int:
-        return self.work.rows
+    finish: float
 
     @property
     def abandoned(self) -> bool:
@@ -67,6 +58,7 @@ class BatchQueue:
     Args:
         session: runs the batches, one at a time.
         limits: bounds.
+        background: the budget of what is submitted as BATCH.
         metrics: where the queue reports.
         statistics: of this queue alone.
         clock: monotonic, in seconds; deadlines are on it.
@@ -77,23 +69,26 @@ class BatchQueue:
         self,
         session: Session,
         limits: Limits,
+        background: Background,
         metrics: QueueMetrics,
         statistics: Statistics,
         clock: Callable[[], float],
         on_failure: Callable[[str], None],
     ) -> None:
         self._session = session
-        self._limits = limits
+        self._inline_below_s = limits.inline_below_s
         self._metrics = metrics
         self.statistics = statistics
         self._clock = clock
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Entry] = deque()
-        self._rows = 0
+        self._scheduler: Scheduler[_Entry] = Scheduler(limits, background, self)
+        self._backlog, self._cost = self._scheduler.backlog, self._scheduler.cost
+        metrics.watch(self._backlog, self._cost)
+        # The owner's next turn is due or a batch runs; else it rests, perhaps with a timer that wakes it.
         self._busy = False
+        self._alarm: asyncio.TimerHandle | None = None
         self._swept = False
-        self._run_times = RunTimes()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._idle = asyncio.Event()
         self._idle.set()
@@ -107,30 +102,57 @@ class BatchQueue:
             terms: of the caller.
 
         Raises:
-            QueueFull: too many rows wait already.
-            PredictedLate: the deadline has passed.
+            QueueFull: too many rows or bytes wait already.
+            PredictedLate: the answer would come after the deadline.
         """
         now = self._clock()
-        if terms.deadline <= now:
-            self.statistics.failed(0)
-            raise PredictedLate("the deadline had passed when the request was read")
-        if self._full(work.rows):
-            self.statistics.failed(0)
-            raise QueueFull(
-                f"{self._rows} rows wait already, the limit is {self._limits.max_queue_rows}", retry_after_s=0.1
-            )
-        entry = _Entry(work, group, terms.deadline, now, self._loop.create_future())
-        self._waiting.append(entry)
-        self._rows += work.rows
-        self._metrics.waiting(self._rows)
+        elements, size = work.measured()
+        entry = _Entry(
+            work,
+            work.rows,
+            elements,
+            size,
+            group,
+            terms.deadline,
+            terms.priority,
+            now,
+            self._loop.create_future(),
+            math.inf,
+        )
+        self._admit(entry, now)
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            if self._run_times.predict(work.elements) < _AT_ONCE_S:
+            if self._cost.at_most(elements) < _AT_ONCE_S:
                 self._turn()
             else:
                 self._loop.call_soon(self._turn)
         return entry.reply
+
+    def check(self, rows: int, elements: int, terms: Terms) -> None:
+        """Refuses rows that `submit` would refuse if they came now, before anything is made of them.
+
+        Raises:
+            QueueFull, PredictedLate: as `submit`.
+        """
+        now = self._clock()
+        try:
+            self._scheduler.check_room(rows, 0, terms.priority, now)
+            self._scheduler.check_time(rows, elements, terms.priority, terms.deadline, now)
+        except (QueueFull, PredictedLate) as refusal:
+            self._refused(refusal)
+            raise
+
+    def slice_rows(self, work: Work) -> int:
+        """Rows of this work that may run at a time as background work."""
+        elements, _size = work.measured()
+        return self._scheduler.slice_rows(elements / work.rows)
+
+    def wake(self) -> None:
+        """Background work may go on, perhaps."""
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._turn)
 
     async def drained(self) -> None:
         """Waits until nothing waits and nothing runs."""
@@ -140,96 +162,117 @@ class BatchQueue:
         """Gives back the thread. The queue must be drained and is not used afterwards."""
         self._thread.shutdown(wait=False)
 
-    def _full(self, rows: int) -> bool:
-        # Who gave up makes room; looked for once a run, so that a flood of refusals does not walk the queue each time.
-        if not self._swept and self._rows + rows > self._limits.max_queue_rows:
+    def _admit(self, entry: _Entry, now: float) -> None:
+        try:
+            self._scheduler.admit(entry, now)
+        except QueueFull as refusal:
+            # Who gave up makes room; looked for once a run, so that a flood of refusals does not walk the queue each time.
+            if self._swept:
+                self._refused(refusal)
+                raise
             self._swept = True
-            self._sweep()
-        return bool(self._waiting) and self._rows + rows > self._limits.max_queue_rows
+            for gone in self._backlog.sweep():
+                self._drop(gone, now)
+            self._admit(entry, now)
+        except PredictedLate as refusal:
+            self._refused(refusal)
+            raise
 
-    def _sweep(self) -> None:
-        now = self._clock()
-        staying: deque[_Entry] = deque()
-        for entry in self._waiting:
-            if entry.abandoned:
-                self._drop(entry, now)
-            else:
-                staying.append(entry)
-        self._waiting = staying
-        self._rows = sum(entry.rows for entry in staying)
+    def _refused(self, refusal: QueueFull | PredictedLate) -> None:
+        self.statistics.failed(0)
+        self._metrics.rejected(refusal.reason)
 
     def _turn(self) -> None:
-        batch = self._take()
-        if not batch:
+        now = self._clock()
+        self._swept = False
+        plan = self._scheduler.next(now)
+        for entry in plan.late:
+            entry.reply.set_exception(PredictedLate("the deadline came too near while the request waited"))
+        for entry in plan.dropped:
+            self._drop(entry, now)
+        if plan.batch:
+            self._start(plan.batch, now)
+        elif self._backlog.empty:
             self._rest()
-            return
-        elements = sum(entry.work.elements for entry in batch)
-        if self._run_times.predict(elements) < self._limits.inline_below_s:
-            self._finish(batch, *self._run(batch))
+        else:
+            self._wait(now)
+
+    def _start(self, batch: list[_Entry], now: float) -> None:
+        elements = 0
+        for entry in batch:
+            elements += entry.elements
+            self._metrics.waited(now - entry.submitted)
+        if self._cost.at_most(elements) < self._inline_below_s:
+            self._finish(batch, elements, *self._run(batch))
         else:
             running = self._thread.submit(self._run, batch)
-            running.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish_thread, batch, done))
+            running.add_done_callback(
+                lambda done: self._loop.call_soon_threadsafe(self._finish_thread, batch, elements, done)
+            )
 
     def _rest(self) -> None:
         self._busy = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._scheduler.rest()
         self._idle.set()
 
-    def _take(self) -> list[_Entry]:
-        now = self._clock()
-        self._swept = False
-        plan = next_batch(self._waiting, self._limits.max_batch_rows, now)
-        for _ in range(plan.taken):
-            self._rows -= self._waiting.popleft().rows
-        for entry in plan.late:
-            entry.reply.set_exception(PredictedLate("the deadline passed while the request waited"))
-        for entry in (*plan.late, *plan.abandoned):
-            self._drop(entry, now)
-        for entry in plan.batch:
-            self._metrics.waited(now - entry.submitted)
-        self._metrics.waiting(self._rows)
-        return plan.batch
+    def _wait(self, now: float) -> None:
+        """Only background work waits, and may not run now: whoever is in its way wakes it, or its share of the time."""
+        self._busy = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        ready_in = self._scheduler.background_ready_in(now)
+        self._alarm = None if ready_in == math.inf else self._loop.call_later(ready_in, self.wake)
 
     def _drop(self, entry: _Entry, now: float) -> None:
         self._metrics.dropped()
         self.statistics.failed(now - entry.submitted)
+        self._scheduler.answered(entry, now)
 
     def _run(self, batch: list[_Entry]) -> tuple[list[Run], float]:
         started = self._clock()
         runs = compute(self._session, [entry.work for entry in batch], self._clock)
         return runs, self._clock() - started
 
-    def _finish_thread(self, batch: list[_Entry], done: Future[tuple[list[Run], float]]) -> None:
-        self._finish(batch, *done.result())
+    def _finish_thread(self, batch: list[_Entry], elements: int, done: Future[tuple[list[Run], float]]) -> None:
+        self._finish(batch, elements, *done.result())
 
-    def _finish(self, batch: list[_Entry], runs: list[Run], seconds: float) -> None:
+    def _finish(self, batch: list[_Entry], elements: int, runs: list[Run], seconds: float) -> None:
+        now = self._clock()
+        failed = any(run.failed for run in runs)
+        self._scheduler.finished(elements, seconds, now, failed=failed)
         rows = sum(entry.rows for entry in batch)
-        if not any(run.failed for run in runs):
-            self._run_times.observe(sum(entry.work.elements for entry in batch), seconds)
         self._metrics.computed(rows, seconds)
         self._metrics.padded(self._session.batching.padding.computed(rows) - rows)
         entries = iter(batch)
         for run in runs:
-            self._reply(run, list(islice(entries, len(run.outcomes))))
-        if self._waiting:
-            self._loop.call_soon(self._turn)
-        else:
+            self._reply(run, list(islice(entries, len(run.outcomes))), now)
+        if self._backlog.empty:
             self._rest()
+        else:
+            self._loop.call_soon(self._turn)
 
-    def _reply(self, run: Run, entries: list[_Entry]) -> None:
-        now = self._clock()
+    def _reply(self, run: Run, entries: list[_Entry], now: float) -> None:
         if not run.failed:
             self.statistics.ran(sum(entry.rows for entry in entries), run.phases)
         for entry, outcome in zip(entries, run.outcomes, strict=True):
-            total_s = now - entry.submitted
-            if isinstance(outcome, Failed):
-                self._metrics.failed()
-                self._on_failure(outcome.cause)
-            if isinstance(outcome, Failed) or entry.abandoned:
-                self.statistics.failed(total_s)
-            else:
-                self.statistics.answered(entry.rows, total_s, run.started - entry.submitted, run.phases)
+            self._account(entry, outcome, run, now)
             if not entry.abandoned:
                 _answer(entry.reply, outcome)
+
+    def _account(self, entry: _Entry, outcome: Outcome, run: Run, now: float) -> None:
+        total_s = now - entry.submitted
+        if isinstance(outcome, Failed):
+            self._metrics.failed()
+            self._on_failure(outcome.cause)
+        if isinstance(outcome, Failed) or entry.abandoned:
+            self.statistics.failed(total_s)
+        else:
+            self.statistics.answered(entry.rows, total_s, run.started - entry.submitted, run.phases)
+        error_s = self._scheduler.answered(entry, now)
+        if error_s is not None:
+            self._metrics.mispredicted(error_s)
 
 
 def _answer(reply: Reply, outcome: Outcome) -> None:

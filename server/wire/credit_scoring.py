@@ -41,7 +41,8 @@ class CreditScoringService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def _score(self, request: pb.ScoreRequest, terms: Terms) -> pb.ScoreResponse:
-        self._engine.admit(len(request.applications), terms)
+        count = len(request.applications)
+        self._engine.admit_score(request.model, request.version, request.request_id, count, terms)
         return write_score(request.request_id, await self._engine.score(read_score(request, terms)))
 
     async def _explain(self, request: pb.ExplainRequest, terms: Terms) -> pb.ExplainResponse:

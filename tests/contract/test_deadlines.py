@@ -19,6 +19,12 @@ def dropped(server: RunningServer) -> float:
     return server.metrics().value("credence_queue_dropped_total", model=SLOWER_DOT, queue="infer")
 
 
+def unserved(server: RunningServer) -> float:
+    """Requests that cost no run: dropped in the queue, or refused because they would have been."""
+    refused = server.metrics().value("credence_queue_rejections_total", model=SLOWER_DOT, reason="PREDICTED_LATE")
+    return dropped(server) + refused
+
+
 def runs(server: RunningServer) -> float:
     return server.metrics().value("credence_batch_rows_count", model=SLOWER_DOT, queue="infer")
 
@@ -30,7 +36,7 @@ def slow(stub: GRPCInferenceServiceStub, value: float = 1.0, timeout: float = TI
 async def test_a_deadline_that_passes_in_the_queue_costs_no_run(
     server: RunningServer, aio_inference: GRPCInferenceServiceStub
 ):
-    ran, left = runs(server), dropped(server)
+    ran, left = runs(server), unserved(server)
     first = slow(aio_inference)
     await asyncio.sleep(0.02)
     late = [slow(aio_inference, timeout=0.06) for _ in range(10)]
@@ -41,7 +47,7 @@ async def test_a_deadline_that_passes_in_the_queue_costs_no_run(
         assert seen(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
     await first
     assert raw_output(await in_time, "DOT", "<f4").tolist() == [[7.0]]
-    await eventually(lambda: dropped(server) - left == 10)
+    await eventually(lambda: unserved(server) - left == 10)
     assert runs(server) - ran == 2
 
 
@@ -85,3 +91,31 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(impaired
         assert 0 < (error.retry_after_s or 0) < elapsed
     for n in answered:
         np.testing.assert_array_equal(raw_output(answers[n], "DOT", "<f4"), [[n]])  # type: ignore[arg-type]
+
+
+async def test_a_deadline_that_cannot_be_met_is_refused_at_once_with_the_time_it_would_take(
+    server: RunningServer, aio_inference: GRPCInferenceServiceStub
+):
+    await asyncio.gather(*(slow(aio_inference) for _ in range(3)))
+    ran = runs(server)
+    began = time.monotonic()
+    first = slow(aio_inference)
+    await asyncio.sleep(0.02)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await slow(aio_inference, timeout=0.2)
+    error = seen(caught.value)
+    # A machine that is busy may have had the caller give up first.
+    if error.reason:
+        assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "PREDICTED_LATE")
+        assert " ms are left" in error.message
+        assert time.monotonic() - began < 0.3
+    await first
+    assert runs(server) - ran == 1
+
+
+async def test_background_work_is_answered_whole_though_it_runs_in_slices(aio_inference: GRPCInferenceServiceStub):
+    rows = np.arange(300.0).reshape(-1, 1)
+    answer = await aio_inference.ModelInfer(
+        dot_request(rows, np.ones_like(rows)), timeout=TIMEOUT_S, metadata=[("x-credence-priority", "batch")]
+    )
+    np.testing.assert_array_equal(raw_output(answer, "DOT", "<f4"), rows)

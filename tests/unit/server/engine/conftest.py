@@ -15,8 +15,9 @@ from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, ServedModel, serve_model
 from server.models.loader import LoadedModel
 from server.observe.metrics import Metrics
-from server.scheduling.queue import Limits
+from server.scheduling.background import Background
 from server.scheduling.quota import UNLIMITED, Quotas
+from server.scheduling.scheduler import Limits
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
         queues = QueueSettings(max_rows_per_call=MAX_ROWS, infer=Limits(64, 64, 0.002), explain=Limits(2, 64, 0.0))
 
         def serve(model: LoadedModel) -> ServedModel:
-            return serve_model(wrap(model), queues, metrics)
+            return serve_model(wrap(model), queues, Background(0.1, 0.005, 1), metrics)
 
         limits = EngineLimits(max_rows_per_call=MAX_ROWS, recent_decisions=10, reasons_margin_s=0.005)
         ids = DecisionIds(time.time, 1)

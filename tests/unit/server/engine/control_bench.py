@@ -20,8 +20,9 @@ from server.models.loader import LoadedModel
 from server.models.refresh import Refresher, survey
 from server.models.wanted import Rules
 from server.observe.metrics import Metrics
-from server.scheduling.queue import Limits
+from server.scheduling.background import Background
 from server.scheduling.quota import UNLIMITED, Quotas
+from server.scheduling.scheduler import Limits
 
 
 class ControlBench:
@@ -67,7 +68,7 @@ class ControlBench:
 
     def _serve(self, model: LoadedModel) -> ServedModel:
         queues = QueueSettings(64, infer=Limits(64, 64, 0.002), explain=Limits(2, 64, 0.0))
-        return serve_model(model, queues, self.metrics)
+        return serve_model(model, queues, Background(0.1, 0.005, 1), self.metrics)
 
     def _tell(self) -> None:
         self.told.append({name: entry.ready for name, entry in self.engine.catalogue.entries.items()})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import pytest
 from builders import sample
@@ -11,6 +12,7 @@ from prometheus_client import Histogram as ReferenceHistogram
 
 from server.observe.histogram import Histogram
 from server.observe.metrics import Metrics
+from server.scheduling.cost import RunCost
 
 BOUNDS = (0.5, 1.0, 2.0)
 
@@ -43,14 +45,21 @@ def test_decisions_are_counted_with_their_probabilities(metrics: Metrics) -> Non
     assert sample(metrics, "credence_probability_of_default_sum", model="tiny", build="d1") == 0.625
 
 
+@dataclass
+class Waiting:
+    rows: int
+    bytes: int
+
+
 def test_queues_of_two_versions_do_not_share_their_numbers(metrics: Metrics) -> None:
     one, other = metrics.queue("tiny", "one", "infer"), metrics.queue("tiny", "other", "infer")
-    one.waiting(5)
-    other.waiting(7)
+    one.watch(Waiting(5, 500), RunCost())
+    other.watch(Waiting(7, 700), RunCost())
     one.dropped()
 
     assert sample(metrics, "credence_queue_rows", model="tiny", version="one", queue="infer") == 5
     assert sample(metrics, "credence_queue_rows", model="tiny", version="other", queue="infer") == 7
+    assert sample(metrics, "credence_queue_bytes", model="tiny", version="other", queue="infer") == 700
     assert sample(metrics, "credence_queue_dropped_total", model="tiny", version="other", queue="infer") == 0
 
 

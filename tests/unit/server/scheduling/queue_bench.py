@@ -12,7 +12,9 @@ from builders import Doubler, doubling, sample
 
 from server.observe.metrics import Metrics
 from server.observe.statistics import Statistics
-from server.scheduling.queue import BatchQueue, Limits, Reply
+from server.scheduling.background import Background
+from server.scheduling.queue import BatchQueue, Reply
+from server.scheduling.scheduler import Limits
 from server.scheduling.terms import Terms
 
 MAX_BATCH_ROWS = 6
@@ -52,6 +54,7 @@ class Bench:
         self.queue = BatchQueue(
             self.session,
             limits,
+            Background(share=0.1, slice_s=0.005, max_runs=1),
             self.metrics.queue("m", "1", "q"),
             self.statistics,
             self.clock,
