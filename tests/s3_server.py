@@ -20,9 +20,14 @@ from obstore.store import S3Store
 
 BUCKET = "credence"
 START_S = 60.0
+_ATTEMPTS = 3
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 _WRITER, _READER = ("writer", "writers-secret"), ("reader", "readers-secret")
 _RIGHTS = {_WRITER: ["Admin", "Read", "Write", "List"], _READER: ["Read", "List"]}
+
+
+class DidNotStart(AssertionError):
+    """The message has the end of the server's log."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,24 @@ class S3Server:
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """A server, ended and its data removed when the block is left."""
+    with ExitStack() as stack:
+        for attempt in range(_ATTEMPTS):
+            try:
+                server = stack.enter_context(_started())
+                break
+            except DidNotStart:  # another process may have taken one of its ports
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        yield server
+
+
+@contextmanager
+def _started() -> Iterator[S3Server]:
     folder = Path(tempfile.mkdtemp(prefix="weed-"))  # short: Unix sockets lie in it
     ports = _free_ports(2 * len(_PORTS))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            _command(folder, ports), stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}
-        )
+        environment = {**os.environ, "HOME": str(folder)}
+        process = subprocess.Popen(_command(folder, ports), stdout=log, stderr=log, env=environment)
     try:
         server = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
         _wait_for_bucket(server, process, folder / "log")
@@ -134,4 +151,4 @@ def _wait_for_bucket(server: S3Server, process: subprocess.Popen[bytes], log: Pa
             time.sleep(0.2)
         else:
             return
-    raise AssertionError(f"the S3 server did not start: {log.read_text()[-2000:]}")
+    raise DidNotStart(f"the S3 server did not start: {log.read_text()[-2000:]}")

@@ -86,6 +86,7 @@ class Shadow:
         """Compares what waits, until it is cancelled."""
         while True:
             await self._ready.wait()
+            await asyncio.sleep(0)  # an event that is set already would let nobody else have a turn
             champion, copies = self._take()
             rows = sum(len(copy.applications) for copy in copies)
             challenger = self._challenger(champion)
@@ -141,8 +142,11 @@ class Shadow:
         except ServingError as error:
             self._lost(challenger, CopyOutcome.FAILED, rows, error.reason)
         else:
-            pairs = [_pair(own, scorecard.manifest, p) for own, p in zip(fit.decisions, probabilities, strict=True)]
-            self._metrics.compared(champion.model.name, champion.model.version, challenger.model.version, pairs)
+            made = list(zip(fit.decisions, probabilities, strict=True))
+            for start in range(0, rows, _TOGETHER_ROWS):
+                pairs = [_pair(own, scorecard.manifest, p) for own, p in made[start : start + _TOGETHER_ROWS]]
+                self._metrics.compared(champion.model.name, champion.model.version, challenger.model.version, pairs)
+                await asyncio.sleep(0)
 
     def _lost(self, challenger: ServedModel, outcome: CopyOutcome, rows: int, reason: str) -> None:
         """Counts copies that could not be compared; the log has the first of each challenger."""

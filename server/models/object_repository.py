@@ -86,8 +86,7 @@ class ObjectRepository:
         return _digest([(info.path, info.size, info.version) for info in found])
 
     def build_folder(self, model: str, digest: str) -> Path:
-        manifest = self.manifest(model, digest)
-        return self._cache.folder(digest, lambda folder: self._download_build(manifest, folder))
+        return self._local_copy(self.manifest(model, digest))
 
     def manifest(self, model: str, digest: str) -> Manifest:
         document = self._objects.get(f"{build_path(model, digest)}/{MANIFEST}")
@@ -97,12 +96,13 @@ class ObjectRepository:
 
     def verify(self, model: str, digest: str) -> Manifest:
         manifest = self.manifest(model, digest)
+        folder = self._local_copy(manifest)
         try:
-            check_folder(manifest, self.build_folder(model, digest))
+            check_folder(manifest, folder)
         except RepositoryError:
-            # The local copy may be what is damaged.
+            # What was right when it was fetched was damaged here since.
             self._cache.drop(digest)
-            check_folder(manifest, self.build_folder(model, digest))
+            check_folder(manifest, self._local_copy(manifest))
         return manifest
 
     def add_build(self, manifest: Manifest, files: Mapping[str, bytes], attestations: Mapping[str, bytes]) -> str:
@@ -160,6 +160,9 @@ class ObjectRepository:
         if found is None:
             return None, None
         return parse_alias(found.content, name, f"{self._objects.url}/{path}"), found.version
+
+    def _local_copy(self, manifest: Manifest) -> Path:
+        return self._cache.folder(manifest.digest, lambda folder: self._download_build(manifest, folder))
 
     def _download_build(self, manifest: Manifest, folder: Path) -> None:
         path = build_path(manifest.model, manifest.digest)

@@ -6,8 +6,9 @@ import socket
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from server.models.directory import DirectoryRepository
 from server.models.loader import load_build, load_version
 from server.models.local_cache import LocalCache
 from server.models.locations import default_cache_dir, open_repository
-from server.models.repository import Repository, RepositoryError
+from server.models.object_repository import ObjectRepository
+from server.models.objects import ObjectChanged, ObjectInfo, StoredObject
+from server.models.repository import AliasConflict, Repository, RepositoryError
 from server.models.s3_objects import cause
 from server.runtime.onnx import OnnxBackend
 
@@ -163,6 +166,48 @@ def test_a_store_that_ignores_conditions_is_found_out_before_an_alias_is_lost(
 
         with pytest.raises(RepositoryError, match="ignores If-Match and If-None-Match"):
             repository.set_alias("tiny", "champion", change(digest), expected=None)
+
+
+class LosesAnswers:
+    """Objects in memory. A write on a condition happens, and is then refused: it was repeated, its answer having got lost."""
+
+    url = "memory"
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def list(self, prefix: str) -> list[ObjectInfo]:
+        return [ObjectInfo(path, 0, "") for path in sorted(self._objects) if path.startswith(prefix)]
+
+    def get(self, path: str) -> StoredObject | None:
+        content = self._objects.get(path)
+        return None if content is None else StoredObject(content, sha256(content).hexdigest())
+
+    def put(self, path: str, content: bytes) -> None:
+        self._objects[path] = content
+
+    def swap(self, path: str, content: bytes, expected: str | None) -> None:
+        found = self.get(path)
+        if (found and found.version) == expected:
+            self.put(path, content)
+        self.meanwhile()
+        raise ObjectChanged
+
+
+def test_a_repeated_write_that_finds_its_own_work_has_won_and_another_has_lost(tmp_path: Path) -> None:
+    objects = LosesAnswers()
+    repository = ObjectRepository(objects, LocalCache(tmp_path, 0, time.time))
+    digest = add_scorecard(repository, alias=None)
+    other = add_scorecard(repository, 0.5, alias=None)
+
+    mine = repository.set_alias("tiny", "champion", change(digest, by="me"), expected=None)
+
+    assert repository.alias("tiny", "champion") == mine
+    theirs = repository.alias("tiny", "champion")
+    objects.meanwhile = lambda: objects.put("tiny/aliases/champion.json", theirs.to_bytes())  # type: ignore[union-attr]
+    with pytest.raises(AliasConflict, match="was moved by another writer just now"):
+        repository.set_alias("tiny", "champion", change(other, by="me again"), expected=digest)
 
 
 @pytest.mark.parametrize(
