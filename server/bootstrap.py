@@ -28,8 +28,7 @@ from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, serve_model
 from server.engine.shadow import Shadow
 from server.models.catalogue import Catalogue, ModelEntry
-from server.models.local_cache import LocalCache
-from server.models.locations import default_cache_dir, open_repository
+from server.models.locations import default_cache_dir, model_cache, open_repository
 from server.models.refresh import Refresher, survey
 from server.models.repository import Repository
 from server.models.trust import Trust
@@ -104,7 +103,7 @@ def open_models(settings: Settings) -> Repository:
     Raises:
         RepositoryError: its URL is none that can be read, or holds credentials.
     """
-    cache = LocalCache(cache_folder(settings) / "models", settings.cache_max_bytes, time.time)
+    cache = model_cache(cache_folder(settings), settings.cache_max_bytes)
     return open_repository(settings.model_repository, cache, os.environ)
 
 

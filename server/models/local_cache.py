@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from server.models.repository import RepositoryError
+from server.models.repository import RepositoryError, is_digest
 
+_INCOMING, _REMOVED = ".incoming-", ".removed-"
 # Longer than any load reads a folder.
 _IN_USE_S = 600.0
 # What a crash left half done is removed after a day.
@@ -21,7 +22,7 @@ _ABANDONED_S = 86_400.0
 
 
 class LocalCache:
-    """Folders by key.
+    """Folders by key, which is a sha256 in hexadecimal digits. What else lies in the root is left alone.
 
     Args:
         root: made where it is not.
@@ -63,7 +64,7 @@ class LocalCache:
 
     def _make(self, entry: Path, fill: Callable[[Path], None]) -> None:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._root))
+        staging = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self._root))
         try:
             fill(staging)
             self._used(staging)
@@ -80,11 +81,10 @@ class LocalCache:
         entries = []
         for path in self._root.iterdir():
             used = _modified(path)
-            if path.name.startswith("."):
-                if used < now - _ABANDONED_S:
-                    shutil.rmtree(path, ignore_errors=True)
-            else:
+            if is_digest(path.name):
                 entries.append((used, path, _bytes(path)))
+            elif path.name.startswith((_INCOMING, _REMOVED)) and used < now - _ABANDONED_S:
+                shutil.rmtree(path, ignore_errors=True)
         excess = sum(size for _, _, size in entries) - self._max_bytes
         for used, path, size in sorted(entries):
             if excess > 0 and used < now - _IN_USE_S and path != newest:
@@ -93,7 +93,7 @@ class LocalCache:
 
     def _remove(self, entry: Path) -> None:
         """Out of sight by one rename, then for good."""
-        grave = Path(tempfile.mkdtemp(prefix=".removed-", dir=self._root))
+        grave = Path(tempfile.mkdtemp(prefix=_REMOVED, dir=self._root))
         try:
             entry.rename(grave / entry.name)
         except FileNotFoundError:

@@ -45,7 +45,12 @@ def open_for_command(location: str, environment: Mapping[str, str]) -> Repositor
     Raises:
         RepositoryError: as `open_repository`.
     """
-    return open_repository(location, LocalCache(default_cache_dir(environment), _CACHE_BYTES, time.time), environment)
+    return open_repository(location, model_cache(default_cache_dir(environment), _CACHE_BYTES), environment)
+
+
+def model_cache(cache_dir: Path, max_bytes: int) -> LocalCache:
+    """The part of a cache folder that models are in."""
+    return LocalCache(cache_dir / "models", max_bytes, time.time)
 
 
 def default_cache_dir(environment: Mapping[str, str]) -> Path:

@@ -80,7 +80,7 @@ def test_a_server_over_an_object_store_scores_and_follows_the_alias_there(
 
     assert plain_lines(log) == []
     assert "secret" not in log
-    assert {path.name for path in (tmp_path / "cache").iterdir()} > {first, second}
+    assert {path.name for path in (tmp_path / "cache" / "models").iterdir()} > {first, second}
 
 
 def test_a_server_goes_on_serving_when_its_store_is_gone_and_says_so(
