@@ -18,12 +18,13 @@ from server.runtime.tensorrt_backend import Gpus, TensorRtBackend
 from server.settings import InvalidSettings, Settings
 
 
-def build_backend(settings: Settings, cache: Path) -> Backend:
+def build_backend(settings: Settings, cache: Path, *, bind: bool = True) -> Backend:
     """What runs models, as the settings say.
 
     Args:
         settings: all of them.
         cache: folder for what was found out of graphs, and for engines.
+        bind: keep buffers on a GPU from run to run.
 
     Raises:
         InvalidSettings: settings that contradict each other.
@@ -36,7 +37,7 @@ def build_backend(settings: Settings, cache: Path) -> Backend:
     )
     threads = Threads(settings.intra_op_threads, settings.inter_op_threads, settings.allow_spinning)
     devices = _devices(settings, cache / "engines")
-    onnx = OnnxBackend(threads, batches, devices)
+    onnx = OnnxBackend(threads, batches, devices, bind=bind)
     if settings.backend == "onnxruntime":
         return onnx
     gpus = Gpus(installed_tensorrt, partial(CudaBindings, settings.device_id))

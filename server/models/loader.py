@@ -138,7 +138,7 @@ def load_build(
     except (RepositoryError, InvalidManifest, Untrusted, OSError) as error:
         raise CannotServe(str(error)) from None
     schema = Schema(manifest.features)
-    golden, feeds = _golden_rows(folder / GOLDEN, schema)
+    golden, feeds = golden_rows(folder / GOLDEN, schema)
     session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds))
     # Its batches are not compared: reasons are read to three digits, and padding would cost whole explanations.
     explain = _session(folder / EXPLAIN_GRAPH, backend, None) if EXPLAIN_GRAPH in manifest.files else None
@@ -174,7 +174,7 @@ def _named(types: dict[str, DataType]) -> str:
     return "{" + ", ".join(f"{name}: {datatype.name}" for name, datatype in sorted(types.items())) + "}"
 
 
-def _golden_rows(path: Path, schema: Schema) -> tuple[GoldenRows, dict[str, Array]]:
+def golden_rows(path: Path, schema: Schema) -> tuple[GoldenRows, dict[str, Array]]:
     """The golden rows, and the same as feeds."""
     try:
         golden = GoldenRows.model_validate_json(path.read_bytes())

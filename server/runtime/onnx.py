@@ -62,6 +62,7 @@ class OnnxBackend:
         providers: what the library lists.
         create: makes a session of the library's.
         no_engine: why there is no TensorRT engine, where one was wanted first.
+        bind: on a GPU, keep buffers there from run to run.
     """
 
     threads: Threads = Threads()
@@ -70,6 +71,7 @@ class OnnxBackend:
     providers: Sequence[str] = PROVIDERS
     create: CreateSession = ort.InferenceSession
     no_engine: str = ""
+    bind: bool = True
 
     def with_threads(self, intra_op: int | None, inter_op: int | None) -> OnnxBackend:
         own = self.threads
@@ -127,7 +129,8 @@ class OnnxBackend:
         if used is Device.CPU:
             return OnnxSession(session, Placement("cpu", instead_of, why), self._machine())
         placement = Placement(f"{used.value}:{device_id}", instead_of, why)
-        return OnnxSession(session, placement, gpu_identity(device_id), BoundRuns(session, "cuda", device_id))
+        bound = BoundRuns(session, "cuda", device_id) if self.bind else None
+        return OnnxSession(session, placement, gpu_identity(device_id), bound)
 
     def _machine(self) -> str:
         return f"{this_machine()} threads={self.threads.intra_op}x{self.threads.inter_op}"
