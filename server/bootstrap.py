@@ -41,6 +41,7 @@ from server.scheduling.scheduler import Limits
 from server.settings import CallerQuota, InvalidSettings, Settings
 from server.wire.callers import Callers
 from server.wire.calls import Calls
+from server.wire.connections import open_connections
 from server.wire.credit_scoring import CreditScoringService
 from server.wire.health import Health
 from server.wire.inference import InferenceService
@@ -88,7 +89,8 @@ async def _serve(
     calls = Calls(metrics, lambda name: name in engine.catalogue.entries, callers(settings))
     wire = _wire(settings, engine, control, calls, health)
     metrics_server = _serve_metrics(settings, metrics)
-    await _start(settings, engine, wire, metrics_server.server_port)
+    port = await _start(settings, engine, wire, metrics_server.server_port)
+    metrics.connections.set_function(partial(open_connections, port))
     background = [asyncio.create_task(work) for work in (_poll(settings, control), _shadow(settings, metrics, engine))]
     await stop.wait()
     for task in background:
@@ -263,7 +265,12 @@ def _wire(settings: Settings, engine: Engine, control: ModelControl, calls: Call
         ModelRepositoryService(control, settings.model_control_mode),
         CreditScoringService(engine, settings.max_stream_requests),
     )
-    limits = WireLimits(settings.max_message_bytes, settings.max_concurrent_streams)
+    limits = WireLimits(
+        settings.max_message_bytes,
+        settings.max_connections,
+        settings.max_concurrent_streams,
+        settings.max_pending_calls,
+    )
     return WireServer(_address(settings.host, settings.grpc_port), limits, services, calls, health)
 
 
@@ -281,12 +288,13 @@ def _show_health(health: Health, engine: Engine) -> None:
     health.show(serving=engine.catalogue.ready, models=models)
 
 
-async def _start(settings: Settings, engine: Engine, wire: WireServer, metrics_port: int) -> None:
+async def _start(settings: Settings, engine: Engine, wire: WireServer, metrics_port: int) -> int:
     port = await wire.start()
     ready = engine.catalogue.ready
     tell, event = (log.info, "serving") if ready else (log.warning, "listening, not ready")
     models = {name: entry.ready for name, entry in engine.catalogue.entries.items()}
     tell(event, grpc=_address(settings.host, port), metrics=_address(settings.host, metrics_port), models=models)
+    return port
 
 
 async def _drain(settings: Settings, engine: Engine, wire: WireServer, health: Health) -> None:

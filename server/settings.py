@@ -127,7 +127,14 @@ class Settings(BaseSettings):
     max_background_rows: Annotated[Count, Field(description="rows of batch priority that may wait for a model")] = 16384
     max_explain_queue_rows: Annotated[Count, Field(description="applications that may wait for reasons")] = 4096
     max_explain_batch_rows: Annotated[Count, Field(description="applications explained in one run")] = 8
+    max_connections: Annotated[Count, Field(description="connections open at a time")] = 4096
     max_concurrent_streams: Annotated[Count, Field(description="calls in flight on one connection")] = 4096
+    max_pending_calls: Annotated[
+        int,
+        Field(
+            ge=1, le=2**30, description="calls that gRPC holds until the server takes them up; see docs/scheduling.md"
+        ),
+    ] = 262_144
     max_stream_requests: Annotated[Count, Field(description="requests in flight within one stream")] = 256
     quota: Annotated[CallerQuota | None, Field(description="rows of each caller; none is unlimited")] = None
     caller_quotas: Annotated[

@@ -107,6 +107,10 @@ class Metrics:
         self.in_flight = 0
         in_flight = Gauge("credence_requests_in_flight", "Calls being answered", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
+        self.streams = 0
+        streams = Gauge("credence_streams", "Streams of requests that are open", registry=registry)
+        streams.set_function(lambda: self.streams)
+        self.connections = Gauge("credence_connections", "Connections that are open", registry=registry)
         self.request_rows = Histogram(
             "credence_request_rows", "Rows in one call", ["model"], bounds=_ROWS, registry=registry
         )

@@ -86,6 +86,8 @@ def next_batch(
         cost: of a run; where none is known, nobody is seen to come too late.
         margin_s: how long before its deadline the last entry of a batch of several must be finished.
     """
+    if len(waiting) == 1:
+        return _alone(next(iter(waiting)), now)
     plan, short_of_time = _gather(waiting, max_rows, now, cost, margin_s, 0.0)
     while short_of_time:
         longer = 2 * _seconds(cost, _elements(plan))
@@ -94,6 +96,12 @@ def next_batch(
             break
         plan = larger
     return plan
+
+
+def _alone(entry: Entry, now: float) -> Plan[Entry]:
+    if entry.abandoned:
+        return Plan([], [], [entry])
+    return Plan([], [entry], []) if entry.deadline <= now else Plan([entry], [], [])
 
 
 def _gather(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import grpc
@@ -76,6 +77,15 @@ class Calls:
                 self.count(method, model, outcome, time.monotonic() - started)
 
         return grpc.unary_unary_rpc_method_handler(handle)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Counts a stream of requests as open."""
+        self._metrics.streams += 1
+        try:
+            yield
+        finally:
+            self._metrics.streams -= 1
 
     def refuse_while_draining(self) -> None:
         """Raises Draining once the server has begun to shut down."""

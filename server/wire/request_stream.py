@@ -68,6 +68,10 @@ class RequestStream(Generic[Request]):
             terms = self._calls.callers.terms(context)
         except InvalidRequest as error:
             await abort(context, self._calls.error(self._dialect.method, error))
+        with self._calls.stream():
+            await self._answer_all(requests, context, terms)
+
+    async def _answer_all(self, requests: AsyncIterator[bytes], context: Context, terms: Terms) -> None:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read(requests, context, terms, tasks))
             leaving = tasks.create_task(self._stop_reading_when_leaving(reading))

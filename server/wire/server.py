@@ -25,10 +25,15 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True)
 class WireLimits:
-    """Bounds of the transport. `max_concurrent_streams` is per connection."""
+    """Bounds of the transport. `max_concurrent_streams` is per connection, `max_pending_calls` over all of them.
+
+    What gRPC does at each bound is in docs/errors.md.
+    """
 
     max_message_bytes: int
+    max_connections: int
     max_concurrent_streams: int
+    max_pending_calls: int
 
 
 class Servicer(Protocol):
@@ -89,10 +94,11 @@ def _options(limits: WireLimits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
         # gRPC's defaults (1,000 and 3,000 over all connections) let a flood from one connection cancel others' calls.
-        ("grpc.server.max_pending_requests", 64 * limits.max_concurrent_streams),
-        ("grpc.server.max_pending_requests_hard_limit", 128 * limits.max_concurrent_streams),
+        ("grpc.server.max_pending_requests", limits.max_pending_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_pending_calls),
         # Clients keep connections alive with a ping a minute or so, through idle streams too.
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
         # Two servers on one port would share its connections at random.

@@ -8,15 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import grpc
 import pytest
 from contract_repository import SCORECARD, SLOWER_DOT
+from credence.v1 import credit_scoring_pb2 as pb
 from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
 from scorecard_repository import APPROVED, probability
-from server_process import RunningServer, eventually, wait_until
-from wire_requests import TIMEOUT_S, dot_request, path, score_request
+from server_process import RunningServer, eventually, serving, wait_until
+from wire_requests import TIMEOUT_S, dot_request, path, score_request, stream_request
 
 # Asks for a slow answer and never lives to see it.
 _VANISHING = """
@@ -82,6 +86,36 @@ def test_a_peer_that_speaks_something_else_harms_nobody(server: RunningServer, s
             pass
     with grpc.insecure_channel(server.target) as channel:
         assert CreditScoringStub(channel).Score(score_request(APPROVED), timeout=TIMEOUT_S).results
+
+
+def test_more_connections_than_allowed_are_closed_and_harm_nobody(tmp_path: Path, repository: Path):
+    with serving(repository, tmp_path / "stderr", "--max-connections", "2") as server, ExitStack() as stack:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [stack.enter_context(grpc.insecure_channel(server.target, options=options)) for _ in range(3)]
+        request = score_request(APPROVED, model=SCORECARD)
+        for channel in channels[:2]:
+            assert CreditScoringStub(channel).Score(request, timeout=TIMEOUT_S).results
+        assert server.metrics().value("credence_connections") == 2
+        with pytest.raises(grpc.RpcError) as caught:
+            CreditScoringStub(channels[2]).Score(request, timeout=TIMEOUT_S)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        for channel in channels[:2]:
+            assert CreditScoringStub(channel).Score(request, timeout=TIMEOUT_S).results
+
+
+def test_streams_that_are_open_are_counted(server: RunningServer, scoring: CreditScoringStub):
+    more = threading.Event()
+
+    def requests() -> Iterator[pb.ScoreStreamRequest]:
+        yield stream_request(APPROVED, model=SCORECARD)
+        assert more.wait(TIMEOUT_S)
+
+    answers = scoring.ScoreStream(requests(), timeout=TIMEOUT_S)
+    assert next(answers).response.results
+    assert server.metrics().value("credence_streams") == 1
+    more.set()
+    assert list(answers) == []
+    wait_until(lambda: server.metrics().value("credence_streams") == 0)
 
 
 async def test_a_cancelled_flood_leaves_no_calls_in_flight(server: RunningServer):
