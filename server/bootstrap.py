@@ -1,4 +1,4 @@
-"""The composition root: settings in, a running server out. Nothing else reads settings or builds adapters."""
+"""The composition root: settings in, a running server out. Beside it only `backends` and `model_settings` read settings."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ from server.engine.model_control import ModelControl
 from server.engine.retiring import Retiring
 from server.engine.served import QueueSettings, serve_model
 from server.engine.shadow import Shadow
+from server.model_settings import model_rules, models_at_start
 from server.models.catalogue import Catalogue, ModelEntry
 from server.models.locations import default_cache_dir, model_cache, open_repository
 from server.models.refresh import Refresher, survey
 from server.models.repository import Repository
 from server.models.trust import Trust
-from server.models.version_policy import InvalidPolicy, parse_version_policy
-from server.models.wanted import Rules
 from server.observe.metrics import Metrics
 from server.scheduling.background import Background
 from server.scheduling.quota import UNLIMITED, Quota, Quotas
@@ -47,8 +46,6 @@ from server.wire.health import Health
 from server.wire.inference import InferenceService
 from server.wire.model_repository import ModelRepositoryService
 from server.wire.server import SERVICES, CannotListen, WireLimits, WireServer
-
-ALL_MODELS = "*"
 
 log = structlog.get_logger()
 
@@ -68,8 +65,8 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics()
     models = await asyncio.to_thread(survey, repository)
     backend = build_backend(settings, cache_folder(settings) / "runtime")
-    refresher = Refresher(repository, backend, _rules(settings, models), time.monotonic, _trust(settings))
-    at_start = _models_at_start(settings, models)
+    refresher = Refresher(repository, backend, model_rules(settings, models), time.monotonic, _trust(settings))
+    at_start = models_at_start(settings, models)
     engine = build_engine(settings, models, metrics)
     health = Health(SERVICES)
     threads = ThreadPoolExecutor(settings.load_concurrency, thread_name_prefix="load")
@@ -156,56 +153,6 @@ async def _shadow(settings: Settings, metrics: Metrics, engine: Engine) -> None:
         )
         engine.observe(shadow.decided)
         await shadow.run()
-
-
-def _rules(settings: Settings, models: Sequence[ModelEntry]) -> Rules:
-    """What the settings say of single models.
-
-    Raises:
-        InvalidSettings: a policy cannot be read, or the repository has no such scorecard to pin.
-    """
-    pins = dict(settings.pin_build)
-    if settings.pin:
-        scorecards = [model.name for model in models if model.scorecard]
-        if len(scorecards) != 1:
-            raise InvalidSettings(
-                f"pin = {settings.pin!r}: the repository has {len(scorecards)} scorecards, not one: use pin_build"
-            )
-        pins.setdefault(scorecards[0], settings.pin)
-    for name in pins:
-        _check_scorecard("pin_build", name, models)
-    if settings.default_model:
-        _check_scorecard("default_model", settings.default_model, models)
-    try:
-        policies = {name: parse_version_policy(text) for name, text in settings.version_policy.items()}
-    except InvalidPolicy as error:
-        raise InvalidSettings(str(error)) from None
-    return Rules(policies, pins)
-
-
-def _check_scorecard(setting: str, name: str, models: Sequence[ModelEntry]) -> None:
-    known = [model.name for model in models if model.scorecard]
-    if name not in known:
-        scorecards = ", ".join(map(repr, known)) or "none"
-        raise InvalidSettings(f"{setting} = {name!r}: no such scorecard in the repository, which has {scorecards}")
-
-
-def _models_at_start(settings: Settings, models: Sequence[ModelEntry]) -> list[str]:
-    """Names of the models to load before anything is served.
-
-    Raises:
-        InvalidSettings: `load_model` names a model that is not there, or is given where all are loaded anyway.
-    """
-    names = [model.name for model in models]
-    if settings.model_control_mode != "explicit":
-        if settings.load_model:
-            raise InvalidSettings(f"load_model = {settings.load_model[0]!r}: needs model_control_mode = 'explicit'")
-        return names
-    unknown = [name for name in settings.load_model if name not in (*names, ALL_MODELS)]
-    if unknown:
-        known = ", ".join(map(repr, names)) or "none"
-        raise InvalidSettings(f"load_model = {unknown[0]!r}: no such model in the repository, which has {known}")
-    return [name for name in names if name in settings.load_model or ALL_MODELS in settings.load_model]
 
 
 def build_engine(settings: Settings, models: Sequence[ModelEntry], metrics: Metrics) -> Engine:

@@ -91,8 +91,11 @@ def _serving(wanted: Version, before: str | None, available: Mapping[str, Loaded
 
 
 def _stand_ins(wanted: Wanted, entry: ModelEntry, available: Mapping[str, LoadedModel]) -> list[str]:
-    """Versions that go on serving in the places of numbers that did not load: the default, then the newest, as many."""
+    """Versions that go on serving in the places of numbers that did not load: the default, then the newest, as many.
+
+    All of them, where it is not known whether they should.
+    """
     missing = sum(version not in available for version in wanted.versions)
     leaving = [version for version in entry.loaded if version not in wanted.versions]
     leaving.sort(key=lambda version: (version == entry.default, len(version), version), reverse=True)
-    return leaving[:missing]
+    return leaving[:missing] if wanted.whole else leaving

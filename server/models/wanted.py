@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.models.catalogue import CHAMPION
 from server.models.repository import Repository, RepositoryError
@@ -14,11 +14,15 @@ from server.models.version_policy import NEWEST, VersionPolicy
 
 @dataclass(frozen=True)
 class Listing:
-    """What the repository has of a model. `policy`: its config.pbtxt's. `problem`: why its aliases cannot be read."""
+    """What the repository has of a model.
+
+    `policy`: its config.pbtxt's; `policy_known` is false where that cannot be read. `problem`: why its aliases cannot.
+    """
 
     builds: bool
     versions: tuple[int, ...] = ()
     policy: VersionPolicy | None = None
+    policy_known: bool = True
     aliases: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -40,7 +44,7 @@ class Wanted:
     """The versions that should serve, under which aliases, and by default.
 
     `default` is None if there is none, and `without_default` says why. `problem`: what should serve is not known, so what
-    serves stays.
+    serves stays. `whole`: these are all; if not, other numbers may be meant as well, and those that serve stay.
     """
 
     scorecard: bool
@@ -49,6 +53,7 @@ class Wanted:
     default: str | None = None
     without_default: str = ""
     problem: str = ""
+    whole: bool = True
 
 
 def read_listing(repository: Repository, name: str) -> Listing:
@@ -58,20 +63,22 @@ def read_listing(repository: Repository, name: str) -> Listing:
         RepositoryError: the repository cannot be read, or the name is not allowed.
     """
     if not repository.digests(name):
-        versions = tuple(repository.versions(name))
-        return Listing(builds=False, versions=versions, policy=_configured_policy(repository, name))
+        return _read_versions(repository, name)
     try:
         return Listing(builds=True, aliases=repository.aliases(name))
     except RepositoryError as error:
         return Listing(builds=True, problem=str(error))
 
 
-def _configured_policy(repository: Repository, name: str) -> VersionPolicy | None:
+def _read_versions(repository: Repository, name: str) -> Listing:
+    versions = tuple(repository.versions(name))
     try:
         document = repository.model_file(name, CONFIG_FILE)
-        return None if document is None else read_config(name, document).version_policy
+        policy = None if document is None else read_config(name, document).version_policy
     except (RepositoryError, InvalidConfig):
-        return None  # the load that follows reads it again, is refused and says why
+        # The load that follows reads it again, is refused and says why.
+        return Listing(builds=False, versions=versions, policy_known=False)
+    return Listing(builds=False, versions=versions, policy=policy)
 
 
 def want(name: str, listing: Listing, rules: Rules) -> Wanted:
@@ -82,7 +89,9 @@ def want(name: str, listing: Listing, rules: Rules) -> Wanted:
     through, the newest of them by default; what this server was told goes before what the model's config.pbtxt says.
     """
     if not listing.builds:
-        return _want_versions(listing, rules.policies.get(name) or listing.policy or NEWEST)
+        told = rules.policies.get(name)
+        wanted = _want_versions(listing, told or listing.policy or NEWEST)
+        return wanted if told or listing.policy_known else replace(wanted, whole=False)
     pin = rules.pins.get(name)
     if listing.problem and pin is None:
         return Wanted(scorecard=True, without_default="has aliases that cannot be read", problem=listing.problem)

@@ -85,6 +85,7 @@ def test_a_repository_that_is_not_there_is_said_in_one_line(tmp_path: Path):
         (["--default-model", DOT], f"default_model = '{DOT}': no such scorecard"),
         (["--pin-build", f"{DOT}={'0' * 64}"], f"pin_build = '{DOT}': no such scorecard"),
         (["--pin", "0" * 63], "pin = "),
+        (["--pin", "0" * 64, "--pin-build", f"{SCORECARD}={'1' * 64}"], f"pin_build has '{SCORECARD}' as well"),
         (["--load-model", DOT], f"load_model = '{DOT}': needs model_control_mode = 'explicit'"),
         (
             ["--model-control-mode", "explicit", "--load-model", "nope"],

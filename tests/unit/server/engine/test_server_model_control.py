@@ -175,6 +175,23 @@ async def test_a_half_copied_graph_is_loaded_once_it_is_complete(tmp_path: Path,
     assert bench.engine.served("dot", "").model.version == "2"
 
 
+async def test_a_config_that_cannot_be_read_leaves_every_version_serving(tmp_path: Path, begin: Begin) -> None:
+    write_plain(tmp_path, "dot", dot_product_graph(), 1, 2)
+    config = tmp_path / "dot" / "config.pbtxt"
+    config.write_text("version_policy: { all { } }")
+    bench = await begin().started()
+    assert set(bench.engine.catalogue.entry("dot").loaded) == {"1", "2"}
+    config.write_text("version_policy: { al")
+
+    await bench.control.poll()
+
+    assert set(bench.engine.catalogue.entry("dot").loaded) == {"1", "2"}
+    assert "config.pbtxt" in bench.engine.catalogue.entry("dot").failed["2"].reason
+    config.write_text("version_policy: { specific { versions: 1 } }")
+    await bench.control.poll()
+    assert set(bench.engine.catalogue.entry("dot").loaded) == {"1"}
+
+
 async def test_nothing_is_loaded_before_it_is_asked_for(tmp_path: Path, begin: Begin) -> None:
     write_scorecard(tmp_path)
     bench = begin(explicit=True)
