@@ -15,10 +15,12 @@ from server.observe.statistics import Statistics
 from server.scheduling.background import Background
 from server.scheduling.queue import BatchQueue, Reply
 from server.scheduling.scheduler import Limits
-from server.scheduling.terms import Terms
+from server.scheduling.terms import Priority, Terms
 
 MAX_BATCH_ROWS = 6
 MAX_QUEUE_ROWS = 12
+MAX_BACKGROUND_ROWS = 10
+MAX_QUEUE_BYTES = 1000
 
 
 @dataclass
@@ -40,8 +42,10 @@ class Bench:
 
     inline_below_s: float = 0.0
     run_s: float = 0.0
+    answer_margin_s: float | None = None
     on_run: Callable[[int], None] = lambda _rows: None
     extra_rows: int = 0
+    background: Background = field(default_factory=lambda: Background(share=0.1, slice_s=0.005, max_runs=1))
     clock: Clock = field(default_factory=Clock)
     metrics: Metrics = field(default_factory=Metrics)
     statistics: Statistics = field(default_factory=lambda: Statistics(lambda: 7))
@@ -50,11 +54,18 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.session = Doubler(self._run, self.extra_rows)
-        limits = Limits(MAX_BATCH_ROWS, MAX_QUEUE_ROWS, self.inline_below_s)
+        limits = Limits(
+            MAX_BATCH_ROWS,
+            MAX_QUEUE_ROWS,
+            self.inline_below_s,
+            MAX_BACKGROUND_ROWS,
+            MAX_QUEUE_BYTES,
+            self.answer_margin_s,
+        )
         self.queue = BatchQueue(
             self.session,
             limits,
-            Background(share=0.1, slice_s=0.005, max_runs=1),
+            self.background,
             self.metrics.queue("m", "1", "q"),
             self.statistics,
             self.clock,
@@ -66,8 +77,14 @@ class Bench:
         self.on_run(rows)
         self.clock.now += self.run_s
 
-    def submit(self, *values: float, group: str | None = "a", deadline: float = math.inf) -> Reply:
-        return self.queue.submit(doubling(*values), group, Terms(deadline))
+    def submit(
+        self,
+        *values: float,
+        group: str | None = "a",
+        deadline: float = math.inf,
+        priority: Priority = Priority.NORMAL,
+    ) -> Reply:
+        return self.queue.submit(doubling(*values), group, Terms(deadline, priority))
 
     async def learn(self) -> None:
         """Runs one batch of every size, so that the queue knows how long each takes."""
@@ -80,6 +97,11 @@ class Bench:
     async def close(self) -> None:
         await asyncio.wait_for(self.queue.drained(), 10)
         self.queue.close()
+
+    def waiting_rows_beside(self, priority: Priority) -> int:
+        """Rows that wait under the same bound as somebody of that priority."""
+        rows, _size = self.queue._backlog.beside(priority)
+        return rows
 
     @property
     def waiting_rows(self) -> float:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from builders import POISON, sample
 from hypothesis import given
 from hypothesis import strategies as st
-from queue_bench import MAX_BATCH_ROWS, MAX_QUEUE_ROWS, Bench
+from queue_bench import MAX_BACKGROUND_ROWS, MAX_BATCH_ROWS, MAX_QUEUE_ROWS, Bench
 
 from server.errors import ModelFailed, PredictedLate, QueueFull
 from server.scheduling.queue import Reply
+from server.scheduling.terms import Priority
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Arrival:
     group: str | None
     patience_s: float
     cancelled: bool
+    priority: Priority
 
 
 ARRIVALS = st.builds(
@@ -31,6 +33,7 @@ ARRIVALS = st.builds(
     group=st.sampled_from(["a", "a", "b", None]),
     patience_s=st.sampled_from([math.inf, math.inf, 0.0, 0.005, 0.05]),
     cancelled=st.sampled_from([False, False, False, True]),
+    priority=st.sampled_from([Priority.NORMAL, *Priority]),
 )
 
 
@@ -63,16 +66,22 @@ async def play(bench: Bench, pattern: list[tuple[Arrival, str]]) -> list[Outcome
 
 
 def arrive(bench: Bench, arrival: Arrival, values: list[float]) -> Outcome:
-    before = bench.waiting_rows
+    before = bench.waiting_rows_beside(arrival.priority)
+    bound = MAX_BACKGROUND_ROWS if arrival.priority is Priority.BATCH else MAX_QUEUE_ROWS
     try:
-        reply = bench.submit(*values, group=arrival.group, deadline=bench.clock.now + arrival.patience_s)
+        reply = bench.submit(
+            *values,
+            group=arrival.group,
+            deadline=bench.clock.now + arrival.patience_s,
+            priority=arrival.priority,
+        )
     except QueueFull:
-        assert before + arrival.rows > MAX_QUEUE_ROWS
+        assert before + arrival.rows > bound
         return Outcome(arrival, values, None)
     except PredictedLate:
-        assert arrival.patience_s == 0
+        assert arrival.patience_s < math.inf
         return Outcome(arrival, values, None)
-    assert bench.waiting_rows <= MAX_QUEUE_ROWS or before == 0
+    assert bench.waiting_rows_beside(arrival.priority) <= bound or before == 0
     if arrival.cancelled:
         reply.cancel()
     return Outcome(arrival, values, reply)
@@ -97,15 +106,15 @@ def check(outcome: Outcome) -> None:
         assert arrival.poisoned
 
 
-@given(PATTERNS, st.sampled_from([(0.0, 0.0), (0.0, 0.002), (1.0, 0.0), (1.0, 0.002)]))
+@given(PATTERNS, st.sampled_from([(0.0, 0.0), (0.0, 0.002), (1.0, 0.0), (1.0, 0.002)]), st.sampled_from([None, 0.001]))
 def test_every_caller_gets_its_own_answer_or_its_own_error_whatever_the_others_do(
-    pattern: list[tuple[Arrival, str]], times: tuple[float, float]
+    pattern: list[tuple[Arrival, str]], times: tuple[float, float], margin_s: float | None
 ) -> None:
     """On the thread and inline, with runs that take time and runs that take none."""
     inline_below_s, run_s = times
 
     async def scenario() -> tuple[Bench, list[Outcome]]:
-        bench = Bench(inline_below_s, run_s)
+        bench = Bench(inline_below_s, run_s, answer_margin_s=margin_s)
         if inline_below_s:
             await bench.learn()
         outcomes = await play(bench, pattern)
