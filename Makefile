@@ -4,9 +4,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SERVING := .venv/installed-serving
 DEVELOPMENT := .venv/installed-development
+LOADGEN := --manifest-path benchmarks/loadgen/Cargo.toml
 PROJECTS := pyproject.toml proto/pyproject.toml constraints.txt
 
-.PHONY: help demo serve train benchmark test lint format stubs clean
+.PHONY: help demo serve train benchmark loadgen test lint format stubs clean
 
 help: ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -23,8 +24,13 @@ train: $(DEVELOPMENT) ## from data to a new registered build
 benchmark: $(DEVELOPMENT) ## the network against LightGBM and WoE, with intervals
 	@$(BIN)/python -m flows.training benchmark
 
+loadgen: ## build the native load generator of credence-bench (needs Rust, Linux)
+	@command -v cargo >/dev/null || { echo "no cargo here (https://rustup.rs): credence-bench falls back to its generator in Python, which is slower" >&2; exit 1; }
+	@cargo build --release $(LOADGEN)
+
 test: $(DEVELOPMENT) lint ## install the rest, check everything, run every test
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@if command -v cargo >/dev/null; then cargo test --release --quiet $(LOADGEN); else echo "no cargo here: the native load generator was not tested" >&2; fi
 
 lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
 	@$(BIN)/ruff format --check .
@@ -34,6 +40,8 @@ lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
 	@$(BIN)/lint-imports --no-logo
 	@cd proto && ../$(BIN)/buf lint
 	@cd proto && ../$(BIN)/buf build -o ../.venv/contract.json && ../$(BIN)/buf breaking ../.venv/contract.json --against contract.json
+	@if command -v cargo-clippy >/dev/null; then cargo fmt --check $(LOADGEN) && cargo clippy --quiet --all-targets $(LOADGEN) -- -D warnings; \
+		else echo "no cargo clippy here: the native load generator was not linted" >&2; fi
 
 format: $(DEVELOPMENT) ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
