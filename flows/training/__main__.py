@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 from flows.training.build.baseline import NoBaseline
+from flows.training.build.batches import RowsDepend
 from flows.training.build.conversion import ConversionMismatch
 from flows.training.build.cutoffs import CutoffSettings, Economics, ExpectedLossRule
 from flows.training.build.graph import GraphError
@@ -63,7 +64,16 @@ _REFUSALS = (
         Diverged,
         NoBaseline,
     ),
-    *(GraphError, ConversionMismatch, RecheckFailed, CannotLoad, CannotServe, InvalidManifest, RepositoryError),
+    *(
+        GraphError,
+        ConversionMismatch,
+        RowsDepend,
+        RecheckFailed,
+        CannotLoad,
+        CannotServe,
+        InvalidManifest,
+        RepositoryError,
+    ),
 )
 _RECHECKED_ROWS = 500
 

@@ -57,6 +57,7 @@ def prove_conversion(candidate: Candidate, backend: Backend) -> ConversionReport
 
     Raises:
         ConversionMismatch: they differ.
+        RowsDepend: a row's score depends on its batch.
     """
     encoder, plan = candidate.scorecard.encoder, candidate.plan
     rows = {

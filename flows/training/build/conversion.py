@@ -1,7 +1,7 @@
 """Proof that the graphs answer as the network does: row by row, and in decisions.
 
 Every row goes through torch (encoder in numpy, network in PyTorch) and through the graphs in the server's runtime. Differences
-stay within `Bounds`, and no decision may change. A PD that lies on a cut-off but for rounding is the exception: two runtimes
+stay within `Bounds`, and no decision may change; nor may a row's score depend on its batch (batches.py). A PD that lies on a cut-off but for rounding is the exception: two runtimes
 may put it on either side. It is reported as a tie.
 """
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.training.build.batches import BatchReport, check_batches
 from flows.training.build.graph import PROBABILITY
 from flows.training.build.parity import Answers, Parity
 from flows.training.build.reasons import CONTRIBUTIONS, RELIEF
@@ -83,6 +84,7 @@ class ConversionReport(_Document):
     runtime: str
     bounds: Bounds
     groups: tuple[GroupReport, ...]
+    batches: BatchReport
     offenders: tuple[Offender, ...]
 
     def to_bytes(self) -> bytes:
@@ -123,6 +125,7 @@ def validate_conversion(
 
     Raises:
         ConversionMismatch: a difference beyond its bound, or a decision that changed and is no tie.
+        RowsDepend: the scoring graph's answer for a row depends on its batch, and no padding mends that.
         CannotLoad: the runtime refuses a graph.
     """
     bounds = bounds or Bounds()
@@ -135,6 +138,7 @@ def validate_conversion(
         runtime=parity.runtime,
         bounds=bounds,
         groups=tuple(judged for judged, _ in parts),
+        batches=check_batches(scorecard.encoder, parity.scoring, rows),
         offenders=tuple(offender for _, offenders in parts for offender in offenders),
     )
     if report.offenders:

@@ -90,6 +90,11 @@ class Parity:
         """Library, version and provider that ran the graphs."""
         return self._score.graph.fingerprint
 
+    @property
+    def scoring(self) -> Session:
+        """The scoring graph."""
+        return self._score.graph
+
     def answers(self, frame: pl.DataFrame, explained: int) -> Iterator[Answers]:
         """Answers for every row by the scoring graph, and for `explained` rows, evenly spread, by the explanation graph.
 

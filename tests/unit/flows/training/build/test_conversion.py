@@ -53,6 +53,10 @@ def test_graphs_as_built_hold_on_every_group(
         }
         assert all(difference is not None and difference <= 2e-5 for difference in group.differences.values())
     assert json.loads(report.to_bytes())["offenders"] == []
+    batches = json.loads(report.to_bytes())["batches"]
+    assert batches["rows"] == 256 + 256 + min(256, len(rows["edge"]))
+    assert batches["invariance"] == "exact"
+    assert batches["difference"] < 1e-6
 
 
 def initializer(model: ModelProto, ending: str) -> TensorProto:

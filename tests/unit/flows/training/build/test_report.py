@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flows.training.build.batches import BatchReport
 from flows.training.build.conversion import Bounds, ConversionReport, GroupReport
 from flows.training.build.dossier_content import ModelResult, Performance
 from flows.training.build.evidence import Vintage, measure_performance, score_points
@@ -10,9 +11,11 @@ from flows.training.build.report import describe_conversion, put_checks
 from flows.training.evaluate.bootstrap import Interval
 from flows.training.evaluate.metrics import Metrics
 from server.models.manifest import Scaling, points
+from server.runtime.batching import Invariance
 
 SCALING = Scaling(base_points=600, base_odds=30, points_to_double_odds=20)
 CONVERSION = ConversionReport(
+    batches=BatchReport(rows=1, invariance=Invariance.EXACT, multiple=1, sizes=(), difference=0.0),
     runtime="a runtime",
     bounds=Bounds(),
     groups=(
