@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-_EXTRA = ("rich", "jinja2", "onnx", "onnxruntime")
+_EXTRA = ("rich", "jinja2", "onnx", "onnxruntime", "scipy")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean, stdev
 
-from scipy.stats import t as student
+# Not scipy.stats: that takes a second to import, and every command waits for it.
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 # An interval needs a spread, and a spread needs two.
@@ -72,7 +73,7 @@ def paired_ratio(baseline: Sequence[float], other: Sequence[float], confidence: 
     mean = fmean(logs)
     if len(logs) < _LEAST_ROUNDS:
         return Ratio(math.exp(mean), 0.0, math.inf, len(logs))
-    error = stdev(logs) / math.sqrt(len(logs)) * float(student.ppf((1 + confidence) / 2, len(logs) - 1))
+    error = stdev(logs) / math.sqrt(len(logs)) * float(stdtrit(len(logs) - 1, (1 + confidence) / 2))
     return Ratio(math.exp(mean), math.exp(mean - error), math.exp(mean + error), len(logs))
 
 
