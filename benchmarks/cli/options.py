@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ from benchmarks.workload.prepare import InferWorkload, Reasons, ScoreWorkload
 
 CONNECTIONS, IN_FLIGHT, MAX_IN_FLIGHT = 4, 32, 10_000
 DURATION_S = 10.0
+
+_METADATA = re.compile(r"([A-Za-z0-9_.-]+(?<!-bin))=([ -~]*)")
 
 Seed = Annotated[int, typer.Option(min=0, help="Of generated values and of Poisson arrivals.")]
 
@@ -208,10 +211,10 @@ def _valid(kind: type[Any], **values: Any) -> Any:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise typer.BadParameter(f"--metadata must be NAME=VALUE, not {text!r}")
-    return name.lower(), value
+    found = _METADATA.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"--metadata must be NAME=VALUE in ASCII, and no binary NAME-bin, not {text!r}")
+    return found[1].lower(), found[2]
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,12 +36,16 @@ class Generator:
         """The same on these cores only, as `taskset -c` takes them: `1` or `0,2-3`.
 
         Raises:
-            NoGenerator: this machine has no taskset.
+            NoGenerator: this machine has no taskset, or not these cores.
         """
         taskset = shutil.which("taskset")
         if taskset is None:
             raise NoGenerator(f"the load cannot be pinned to core {cores}: there is no taskset (package util-linux)")
-        return Generator(self.kind, (taskset, "-c", cores, *self.command))
+        pin = (taskset, "-c", cores)
+        tried = subprocess.run([*pin, "true"], capture_output=True, text=True, check=False)  # noqa: S603
+        if tried.returncode:
+            raise NoGenerator(f"the load cannot be pinned to core {cores}: {tried.stderr.strip()}")
+        return Generator(self.kind, (*pin, *self.command))
 
 
 def choose(kind: GeneratorKind = GeneratorKind.AUTO, native: Path | None = None) -> Generator:

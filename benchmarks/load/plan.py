@@ -11,6 +11,7 @@ from benchmarks.load.documents import Base64, Document
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0)]
+Rate: TypeAlias = Annotated[FiniteFloat, Field(gt=0, le=1_000_000)]
 Number: TypeAlias = Annotated[FiniteFloat, Field(gt=0)]
 CheckKind: TypeAlias = Literal["f32", "f64", "double", "float", "varint", "text", "bytes"]
 
@@ -60,7 +61,7 @@ class OpenLoop(Document):
 
     kind: Literal["open"] = "open"
     connections: Positive
-    rate: Number
+    rate: Rate
     arrivals: Literal["constant", "poisson"] = "poisson"
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     max_in_flight: Positive = 10_000

@@ -53,7 +53,7 @@ def logarithmic(label: str, low: float, high: float) -> Axis:
     first = max((value for value in values if value <= low * (1 + 1e-9)), default=values[0])
     last = min((value for value in values if value >= high * (1 - 1e-9)), default=values[-1])
     if first == last:
-        last *= 2
+        last = values[values.index(first) + 1]
     span = math.log10(last / first)
     inside = [value for value in values if first <= value <= last]
     return Axis(label, lambda value: math.log10(value / first) / span, [(value, _text(value)) for value in inside])

@@ -24,11 +24,12 @@ class ServerRefused(Exception):
 
 
 class Refusal(ServerRefused):
-    """A call was answered with a status, or not in time; `code` is the status's name."""
+    """A call was answered with a status, or not in time; `code` is the status's name, `details` what came with it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, details: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.details = details
 
 
 class Server:
@@ -57,10 +58,11 @@ class Server:
         return body
 
     def _refusal(self, path: str, error: grpc.RpcError, timeout_s: float) -> Refusal:
-        method, code = path.rpartition("/")[2], error.code()
+        method, code, details = path.rpartition("/")[2], error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Refusal(code.name, f"{self.target} did not answer {method} within {timeout_s:g} s")
-        return Refusal(code.name, f"{self.target} refused {method}: {code.name}: {error.details()}")
+            details = f"no answer within {timeout_s:g} s"
+            return Refusal(code.name, details, f"{self.target} did not answer {method} within {timeout_s:g} s")
+        return Refusal(code.name, details, f"{self.target} refused {method}: {code.name}: {details}")
 
     def ask(self, call: Call[ResultT]) -> ResultT:
         """A call's result.
@@ -93,7 +95,7 @@ def _connect(server: Server, how: str) -> None:
         server.answer(SERVER_LIVE, b"", CONNECT_S)
     except Refusal as refusal:
         if refusal.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            raise ServerRefused(f"cannot connect to {server.target} ({how}): {refusal}") from refusal
+            raise ServerRefused(f"cannot connect to {server.target} ({how}): {refusal.details}") from refusal
 
 
 def _channel(target: str, tls: Tls | None) -> grpc.Channel:

@@ -39,6 +39,11 @@ class Calls:
         self._exhausted = self._exhausted or self.clock()
 
     @property
+    def exhausted(self) -> bool:
+        """Whether every call that was to be sent has been."""
+        return self._exhausted is not None
+
+    @property
     def ended(self) -> int | None:
         """When the last call was sent, or the time for it had passed; None while calls are sent."""
         past = self.end is not None and self.clock() >= self.end

@@ -84,6 +84,8 @@ def _given_up(plan: LoadPlan, calls: Calls) -> str:
 def _end_problem(plan: LoadPlan, calls: Calls, connections: list[Connection]) -> str:
     if all(connection.lost for connection in connections):
         return "the connection was lost and could not be restored"
+    if not calls.exhausted and not isinstance(plan.load, ClosedLoop):
+        return "the load generator could not keep up with the schedule"
     if not calls.record.answered:
         return "nothing answered"
     if calls.in_flight and calls.ended is not None and calls.last_answer < calls.ended:

@@ -50,12 +50,12 @@ def test_constant_arrivals_do_not_drift(rate):
     assert abs(due[999] - 999 * 1e9 / rate) <= 1
 
 
-@given(RATES, SEEDS, st.floats(min_value=0, max_value=0.5))
+@given(st.floats(min_value=1, max_value=2000), SEEDS, st.floats(min_value=0, max_value=0.5))
 def test_a_count_counts_what_is_due_after_the_warm_up(rate, seed, warmup_s):
     plan = open_("h:1", rate, warmup_s=warmup_s, count=50)
     load = plan.load.model_copy(update={"seed": seed})
-    due = list(islice(schedule(load, plan), 200_000))
-    assert sum(at >= round(warmup_s * 1e9) for at in due) == min(50, len(due))
+    due = list(schedule(load, plan))
+    assert sum(at >= round(warmup_s * 1e9) for at in due) == 50
 
 
 def test_a_duration_ends_the_schedule():

@@ -180,3 +180,13 @@ def test_a_server_that_comes_back_is_measured_again(kind):
     assert result.complete
     assert 1 <= result.outcomes["CONNECTION_LOST"] <= 4
     assert result.outcomes["OK"] > 100
+
+
+def test_a_generator_that_cannot_keep_its_schedule_says_so():
+    with planted() as server:
+        plan = open_(server.target, 1_000_000, duration_s=1, grace_s=0.5)
+        result = run_load(plan, generator=generator(GeneratorKind.PYTHON))
+    assert not result.complete
+    assert result.problem == "the load generator could not keep up with the schedule"
+    assert result.calls < result.scheduled
+    assert 990_000 < result.scheduled < 1_010_000
