@@ -8,7 +8,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from server.models.refresh import Refresher, survey
 from server.models.repository import Repository
 from server.models.trust import Trust
 from server.observe.metrics import Metrics
+from server.runtime.freed_memory import return_freed_memory
 from server.scheduling.background import Background
 from server.scheduling.quota import UNLIMITED, Quota, Quotas
 from server.scheduling.scheduler import Limits
@@ -67,16 +68,16 @@ async def serve(settings: Settings) -> None:
     backend = build_backend(settings, cache_folder(settings) / "runtime")
     refresher = Refresher(repository, backend, model_rules(settings, models), time.monotonic, _trust(settings))
     at_start = models_at_start(settings, models)
-    engine = build_engine(settings, models, metrics)
-    health = Health(SERVICES)
     threads = ThreadPoolExecutor(settings.load_concurrency, thread_name_prefix="load")
+    engine = build_engine(settings, models, metrics, partial(threads.submit, return_freed_memory))
+    health = Health(SERVICES)
     control = ModelControl(refresher, engine, threads, metrics.models, partial(_show_health, health, engine))
     try:
         if await _finished_before(stop, control.start(at_start)):
             await _serve(settings, metrics, engine, control, health, stop)
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
         await engine.close()
+        threads.shutdown(wait=False, cancel_futures=True)
     log.info("stopped")
 
 
@@ -155,13 +156,18 @@ async def _shadow(settings: Settings, metrics: Metrics, engine: Engine) -> None:
         await shadow.run()
 
 
-def build_engine(settings: Settings, models: Sequence[ModelEntry], metrics: Metrics) -> Engine:
-    """The engine over models of which none is loaded yet; called on the event loop that will serve."""
+def build_engine(
+    settings: Settings, models: Sequence[ModelEntry], metrics: Metrics, closed: Callable[[], object]
+) -> Engine:
+    """The engine over models of which none is loaded yet; called on the event loop that will serve.
+
+    `closed` is called after a session that was replaced is closed.
+    """
     background = Background(settings.background_share, settings.background_slice_ms / 1e3, settings.background_runs)
     return Engine(
         Catalogue({model.name: model for model in models}, ready_when_idle=settings.model_control_mode == "explicit"),
         partial(serve_model, settings=_queues(settings), background=background, metrics=metrics),
-        Retiring(settings.explained_builds, metrics.models),
+        Retiring(settings.explained_builds, metrics.models, closed),
         settings.default_model,
         EngineLimits(settings.max_rows_per_call, settings.recent_decisions, settings.reasons_margin_ms / 1e3),
         _quotas(settings, metrics),

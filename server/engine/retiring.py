@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 import structlog
 
@@ -25,11 +26,13 @@ class Retiring:
     Args:
         explained: replaced builds of one model that still give reasons; one more, and the oldest is closed.
         metrics: told what is retiring, and what is closed.
+        closed: called after a session is closed; may not block.
     """
 
-    def __init__(self, explained: int, metrics: ModelMetrics) -> None:
+    def __init__(self, explained: int, metrics: ModelMetrics, closed: Callable[[], object]) -> None:
         self._explained = explained
         self._metrics = metrics
+        self._closed = closed
         self._tasks: dict[ServedModel, asyncio.Task[None]] = {}
         self._explaining: dict[str, deque[asyncio.Event]] = defaultdict(deque)
 
@@ -58,10 +61,12 @@ class Retiring:
         name, version = served.model.name, served.model.version
         with self._metrics.retiring(name, "draining"):
             await served.close_scoring()
+        self._closed()
         if served.explainer:
             with self._metrics.retiring(name, "explaining"):
                 await self._until_forgotten(served)
         await served.close()
+        self._closed()
         self._metrics.closed(name, version)
         log.info("version closed", model=name, version=version)
 

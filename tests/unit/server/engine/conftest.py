@@ -39,7 +39,7 @@ async def start(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Start]:
         limits = EngineLimits(max_rows_per_call=MAX_ROWS, recent_decisions=10, reasons_margin_s=0.005)
         ids = DecisionIds(time.time, 1)
         quotas = Quotas(UNLIMITED, {}, 1, time.monotonic)
-        retiring = Retiring(2, metrics.models)
+        retiring = Retiring(2, metrics.models, lambda: None)
         engines.append(
             Engine(load_all(tmp_path), serve, retiring, default_model, limits, quotas, metrics, time.monotonic, ids)
         )

@@ -26,19 +26,21 @@ from server.scheduling.scheduler import Limits
 
 
 class ControlBench:
-    """Serves the repository at `root`; call it on the event loop. `told`: readiness of each model, after each change."""
+    """Serves the repository at `root`; call it on the event loop. `told`: readiness of each model, after each change;
+    `closed`: one for each time that memory was freed."""
 
     def __init__(self, root: Path, rules: Rules | None = None, *, explicit: bool = False, recent: int = 100) -> None:
         self.root = root
         self.metrics = Metrics()
         self.refresher: Refresher = refresher(root, rules)
         self.told: list[dict[str, bool]] = []
+        self.closed: list[None] = []
         self.threads = ThreadPoolExecutor(2)
         models = survey(self.refresher.repository)
         self.engine = Engine(
             Catalogue({model.name: model for model in models}, ready_when_idle=explicit),
             self._serve,
-            Retiring(2, self.metrics.models),
+            Retiring(2, self.metrics.models, lambda: self.closed.append(None)),
             "",
             EngineLimits(max_rows_per_call=64, recent_decisions=recent, reasons_margin_s=0.005),
             Quotas(UNLIMITED, {}, 1, time.monotonic),

@@ -73,6 +73,7 @@ async def test_a_replaced_build_that_decided_nothing_is_closed_at_once(bench: Co
     await asyncio.wait_for(until_retiring(bench, 0), 30)
 
     assert served.build.closed
+    assert bench.closed
     assert bench.value("credence_model_retiring_versions", model="tiny", state="draining") == 0
 
 
