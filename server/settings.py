@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     ] = 3.0
     inline_below_ms: Annotated[
         float, Field(ge=0, description="runs expected to be shorter than this are not handed to a thread")
-    ] = 2.0
+    ] = 0.5
     admission: Annotated[
         Literal["deadline", "off"],
         Field(description="refuse at once what is predicted to be late, or only what is late"),
