@@ -47,7 +47,9 @@ async def test_a_deadline_that_passes_in_the_queue_costs_no_run(
         assert seen(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
     await first
     assert raw_output(await in_time, "DOT", "<f4").tolist() == [[7.0]]
-    await eventually(lambda: unserved(server) - left == 10)
+    # On a machine that is busy, gRPC may have ended some of them before the server saw them.
+    await eventually(lambda: server.metrics().value("credence_requests_in_flight") == 0)
+    assert unserved(server) - left <= 10
     assert runs(server) - ran == 2
 
 
