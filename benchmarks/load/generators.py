@@ -63,5 +63,5 @@ def choose(kind: GeneratorKind = GeneratorKind.AUTO, native: Path | None = None)
     if kind is GeneratorKind.PYTHON or (kind is GeneratorKind.AUTO and not built):
         return Generator(GeneratorKind.PYTHON, (sys.executable, "-m", PYTHON_MODULE))
     if not built:
-        raise NoGenerator(f"the native load generator is not at {path}: cargo build --release in benchmarks/loadgen")
+        raise NoGenerator(f"the native load generator is not at {path}: make loadgen builds it")
     return Generator(GeneratorKind.NATIVE, (str(path),))

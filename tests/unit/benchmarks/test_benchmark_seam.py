@@ -91,7 +91,7 @@ def test_a_generator_that_breaks_the_protocol_is_refused(lines, said):
 
 def test_a_native_generator_that_is_asked_for_must_be_there(tmp_path, monkeypatch):
     monkeypatch.setenv(NATIVE_VARIABLE, str(tmp_path / "absent"))
-    with pytest.raises(NoGenerator, match="absent: cargo build --release"):
+    with pytest.raises(NoGenerator, match="absent: make loadgen builds it"):
         choose(GeneratorKind.NATIVE)
     assert choose().kind is GeneratorKind.PYTHON
 
