@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from server.runtime.crossover import CrossoverBackend
 from server.runtime.cuda import CudaBindings
 from server.runtime.devices import Device, Devices, GpuOptions, device_order, required_device
 from server.runtime.engine_cache import EngineCache
@@ -38,11 +39,18 @@ def build_backend(settings: Settings, cache: Path, *, bind: bool = True) -> Back
     threads = Threads(settings.intra_op_threads, settings.inter_op_threads, settings.allow_spinning)
     devices = _devices(settings, cache / "engines")
     onnx = OnnxBackend(threads, batches, devices, bind=bind)
-    if settings.backend == "onnxruntime":
-        return onnx
+    backend = _tensorrt(settings, cache / "engines", onnx) if settings.backend == "tensorrt" else onnx
+    if not settings.small_batches_on_cpu:
+        return backend
+    if settings.batch_invariance == "require":
+        raise InvalidSettings("small_batches_on_cpu makes scores depend on the batch, and batch_invariance = 'require'")
+    return CrossoverBackend(backend, OnnxBackend(threads, batches))
+
+
+def _tensorrt(settings: Settings, engines: Path, onnx: OnnxBackend) -> TensorRtBackend:
     gpus = Gpus(installed_tensorrt, partial(CudaBindings, settings.device_id))
     return TensorRtBackend(
-        gpus, EngineCache(cache / "engines"), batches, devices, lambda why: replace(onnx, no_engine=why)
+        gpus, EngineCache(engines), onnx.batches, onnx.devices, lambda why: replace(onnx, no_engine=why)
     )
 
 

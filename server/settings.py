@@ -173,6 +173,13 @@ class Settings(BaseSettings):
     gpu_workspace_bytes: Annotated[
         int, Field(ge=0, description="most that TensorRT uses to try and to run kernels; 0: no limit")
     ] = 0
+    small_batches_on_cpu: Annotated[
+        bool,
+        Field(
+            description="beside a GPU, batches too small for it run on the CPU, where both differ by no more than a build "
+            "allows; a row's score then depends on its batch within that"
+        ),
+    ] = False
     batch_invariance: Annotated[
         Literal["require", "pad", "report"],
         Field(

@@ -139,7 +139,7 @@ def load_build(
         raise CannotServe(str(error)) from None
     schema = Schema(manifest.features)
     golden, feeds = golden_rows(folder / GOLDEN, schema)
-    session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds))
+    session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds, tolerance=golden.tolerance))
     # Its batches are not compared: reasons are read to three digits, and padding would cost whole explanations.
     explain = _session(folder / EXPLAIN_GRAPH, backend, None) if EXPLAIN_GRAPH in manifest.files else None
     scorecard = Scorecard(manifest, schema, explain)

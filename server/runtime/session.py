@@ -19,11 +19,13 @@ Feeds = Mapping[str, Array]
 class Sample:
     """Rows to find out on how a graph answers in batches.
 
-    `rows` gives them, told what the graph takes; `largest` is the largest batch that is tried.
+    `rows` gives them, told what the graph takes; `largest` is the largest batch that is tried; `tolerance` is how far answers
+    of another device may lie from the CPU's.
     """
 
     rows: Callable[[Sequence[TensorSpec]], Feeds]
     largest: int = 1024
+    tolerance: float = 0.0
 
 
 class CannotLoad(Exception):

@@ -9,7 +9,8 @@ from html import escape
 
 from rich.table import Table
 
-from server.selftest.trial import ROWS, Trial
+from server.runtime.crossover import ROWS
+from server.selftest.trial import Trial
 
 _COLUMNS = ("model", "device", "against the CPU", "batches", *map(str, ROWS), "faster from")
 _TITLE = "Microseconds of a run, by its rows"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.runtime.crossover import crossover
+from server.runtime.crossover import crossover, distance, run_all, seconds_by_rows
 from server.runtime.session import Backend, CannotLoad, Feeds, RunFailed, Session
 from server.selftest.subjects import Subject
 from server.tensors import Array
 
-ROWS = (1, 4, 16, 64, 256, 1024)
 _CPU = "cpu"
 
 Clock = Callable[[], float]
@@ -75,33 +73,18 @@ class _Reference:
     """The CPU's answers and times."""
 
     def __init__(self, session: Session, feeds: Feeds, runs: int, clock: Clock) -> None:
-        self.session, self.feeds, self._runs, self._clock = session, feeds, runs, clock
-        self.answers = run(session, feeds)
+        self.session, self.feeds = session, feeds
+        self._runs, self._clock = runs, clock
+        self.answers = run_all(session, feeds)
         self.seconds = self.time(session)
 
     def time(self, session: Session) -> dict[int, float]:
-        """Median seconds of a run, by its rows."""
-        return {rows: self._median(session, rows) for rows in ROWS}
-
-    def _median(self, session: Session, rows: int) -> float:
-        batch = {name: np.resize(array, (rows, *array.shape[1:])) for name, array in self.feeds.items()}
-        run(session, batch)
-        seconds = []
-        for _ in range(self._runs):
-            started = self._clock()
-            run(session, batch)
-            seconds.append(self._clock() - started)
-        return statistics.median(seconds)
-
-
-def run(session: Session, feeds: Feeds) -> list[Array]:
-    """All outputs."""
-    return session.run(feeds, [spec.name for spec in session.outputs])
+        return seconds_by_rows(session, self.feeds, self._runs, self._clock)
 
 
 def _tried(subject: Subject, device: str, session: Session, reference: _Reference) -> Trial:
     differences = [
-        _difference(a, b, subject) for a, b in zip(reference.answers, run(session, reference.feeds), strict=True)
+        _difference(a, b, subject) for a, b in zip(reference.answers, run_all(session, reference.feeds), strict=True)
     ]
     known = [difference for difference in differences if difference is not None]
     seconds = reference.seconds if device == _CPU else reference.time(session)
@@ -125,19 +108,10 @@ def _tried(subject: Subject, device: str, session: Session, reference: _Referenc
 
 
 def _difference(expected: Array, found: Array, subject: Subject) -> float | None:
-    """Largest difference; None where shapes, whole numbers, texts, NaN or infinities differ."""
-    if expected.shape != found.shape:
-        return None
-    if expected.dtype.kind != "f":
-        return 0.0 if np.array_equal(expected, found) else None
-    a, b = expected.astype(np.float64), found.astype(np.float64)
-    equal = (a == b) | (np.isnan(a) & np.isnan(b))
-    if equal.all():
-        return 0.0
-    if not (np.isfinite(a) & np.isfinite(b))[~equal].all():
-        return None
-    scale = float(np.abs(a[np.isfinite(a)]).max()) if subject.relative else 1.0
-    return float(np.abs(a - b)[~equal].max()) / (scale or 1.0)
+    difference = distance(expected, found)
+    if not difference or not subject.relative:
+        return difference
+    return difference / (float(np.abs(expected[np.isfinite(expected)]).max()) or 1.0)
 
 
 def failures(trials: Sequence[Trial], demanded: Sequence[str]) -> list[str]:

@@ -9,21 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from plain_repository import dot_product_graph, identity_graph, write_plain
 from scorecard_repository import write_scorecard
 
 from server.models.directory import DirectoryRepository
-from server.runtime.crossover import crossover
+from server.runtime.crossover import ROWS
 from server.runtime.onnx import OnnxBackend
 from server.runtime.session import CannotLoad, Sample
 from server.selftest.report import to_html, to_json
 from server.selftest.subjects import Subject, subjects
-from server.selftest.trial import ROWS, Trial, failures, try_devices
+from server.selftest.trial import Trial, failures, try_devices
 from server.tensors import DataType
 
-SECONDS = st.dictionaries(st.integers(1, 1024), st.tuples(st.floats(1e-6, 1), st.floats(1e-6, 1)), min_size=1)
 ROWS_OF_TWO = {name: np.arange(8, dtype=np.float32).reshape(4, 2) for name in ("A", "B")}
 
 
@@ -49,20 +46,6 @@ def subject(tolerance: float = 1e-5) -> Subject:
 def tried(other: Any, tolerance: float = 1e-5) -> list[Trial]:
     ticks = itertools.count()
     return try_devices(subject(tolerance), {"cpu": OnnxBackend(), "cuda": other}, 3, lambda: float(next(ticks)))
-
-
-@given(SECONDS)
-def test_from_the_crossover_on_the_gpu_is_faster_everywhere_and_just_below_it_is_not(
-    seconds: dict[int, tuple[float, float]],
-) -> None:
-    cpu, gpu = ({rows: pair[side] for rows, pair in seconds.items()} for side in (0, 1))
-
-    found = crossover(cpu, gpu)
-
-    faster = [rows for rows in sorted(cpu) if found is not None and rows >= found]
-    below = [rows for rows in sorted(cpu) if rows not in faster]
-    assert all(gpu[rows] < cpu[rows] for rows in faster)
-    assert not below or gpu[below[-1]] >= cpu[below[-1]]
 
 
 def test_a_device_that_answers_as_the_cpu_agrees_and_is_timed() -> None:
