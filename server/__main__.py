@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
@@ -10,14 +9,12 @@ import sys
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from server.bootstrap import serve
+from server.interpreter import run
 from server.models.repository import RepositoryError
 from server.observe.logs import configure_logs
 from server.settings import InvalidSettings, read_settings
 from server.wire.server import CannotListen
 
-# Threads that load a model share the interpreter's lock with the event loop. By default one may keep it for 5 ms each time,
-# and a call in flight takes it several times.
-_KEEP_LOCK_S = 0.0005
 _BAD_SETTINGS = 2
 _CANNOT_START = 1
 
@@ -27,8 +24,7 @@ def main() -> int:
     try:
         settings = read_settings(sys.argv[1:])
         configure_logs(settings.log_level)
-        sys.setswitchinterval(_KEEP_LOCK_S)
-        asyncio.run(serve(settings))
+        run(serve(settings))
     except InvalidSettings as error:
         sys.stderr.write(f"settings: {error}\n")
         return _BAD_SETTINGS

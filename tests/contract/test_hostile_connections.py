@@ -46,7 +46,8 @@ async def test_five_hundred_connections_at_once_are_all_answered(target: str):
     assert len({answer.results[0].decision_id for answer in answers}) == 500
 
 
-async def test_a_flood_on_one_connection_fails_nobody_on_another(target: str):
+async def test_a_flood_on_one_connection_fails_nobody_on_another(server: RunningServer, target: str):
+    said = server.stderr.stat().st_size
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with (
         grpc.aio.insecure_channel(target, options=options) as flooding,
@@ -58,6 +59,8 @@ async def test_a_flood_on_one_connection_fails_nobody_on_another(target: str):
             assert (await CreditScoringStub(quiet).Score(request, timeout=TIMEOUT_S)).results
         outcomes = await asyncio.gather(*flood, return_exceptions=True)
     assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+    # Nor does the event loop complain about gRPC, or gRPC about the loop.
+    assert server.stderr.read_bytes()[said:] == b""
 
 
 def test_a_client_that_vanishes_in_the_middle_of_a_call_leaves_nothing_behind(server: RunningServer):
