@@ -34,11 +34,13 @@ from flows.release.records import Ended, Outcome, Wish
 from flows.release.routers.envoy.process import EnvoyFailed, running_envoy
 from flows.release.routers.router import Fenced, RouterUnavailable
 from flows.release.routes import Colour
+from flows.release.simulate.refusal import NothingToSimulate
 from flows.release.telling import told, told_entry
 from server.models.repository import RepositoryError
 
 _ROLLED_BACK = 3
 _DRAIN_S = 2.0
+_YEARS = (2003, 2004, 2005, 2006)
 
 
 class InvalidEvidence(Exception):
@@ -47,7 +49,7 @@ class InvalidEvidence(Exception):
 
 _REFUSALS = (
     *(CannotBegin, InvalidDeployment, InvalidPolicy, InvalidEvidence, BrokenLedger, SecondWriter),
-    *(NoRollout, Fenced, RouterUnavailable, RepositoryError, EnvoyFailed),
+    *(NothingToSimulate, NoRollout, Fenced, RouterUnavailable, RepositoryError, EnvoyFailed),
 )
 _GATES = TypeAdapter(tuple[GateResult, ...])
 
@@ -145,6 +147,31 @@ def envoy_command(
             typer.echo(f"calls to {envoy.target}, admin at {envoy.admin.address}")
             stop.wait()
             envoy.drain(_DRAIN_S)
+
+
+@app.command("simulate")
+def simulate_command(
+    policy: PolicyPath = None,
+    output: Annotated[Path, typer.Option(help="Folder for simulation.json and simulation.html.")] = Path("simulation"),
+    repository: Annotated[str, typer.Option(help="Model repository.")] = "model_repository",
+    model: Annotated[str, typer.Option(help="Whose traffic is replayed.")] = "scorecard",
+    build: Annotated[str, typer.Option(help="Digest of a build, or an alias: its scores are replayed.")] = "champion",
+    years: Annotated[list[int] | None, typer.Option(help="Vintages; may be repeated. [default: 2003 to 2006]")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Rollouts of the champion against itself.")] = 2000,
+    other_runs: Annotated[int, typer.Option(min=1, help="Rollouts of each other candidate.")] = 500,
+    calls_per_s: Annotated[float, typer.Option(min=0.1, help="Calls a second, in all.")] = 50.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Measures a policy: what it stops, when, and what it lets through; ends with 1 where it misses the project's bounds."""
+    # Here, because a rollback must start where training's libraries are not.
+    from flows.release.simulate.command import Request, run_simulation  # noqa: PLC0415
+
+    with _refusals_told():
+        asked = Request(
+            _policy(policy), repository, model, build, tuple(years or _YEARS), runs, other_runs, calls_per_s, seed
+        )
+        holds = run_simulation(asked, output)
+    raise typer.Exit(0 if holds else 1)
 
 
 def _wish(deployment: Path, wanted: Wish, reason: str, share: int | None = None) -> None:

@@ -78,7 +78,7 @@ class OfflinePolicy(Document):
 
     Attributes:
         gini_gain: the lower bound of the gain in Gini must lie above it.
-        calibration: how far the mean PD may lie from the bad rate, in log-odds, beyond the champion's distance.
+        calibration: by how much farther than the champion's the mean PD may lie from the bad rate, in log-odds.
         expected_loss: by what share the loss per exposure of what is approved may exceed the champion's.
         segment_gini: how much Gini any segment may lose.
         reason_codes: share of explained rows that may get another leading reason.

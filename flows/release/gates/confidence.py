@@ -16,13 +16,14 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln
+from scipy.special import betaln, xlogy
 
 Floats = npt.NDArray[np.float64]
 # Jeffreys' prior as the mixture: tight where events are rare.
 _MIXTURE = 0.5
 _NEWTON_STEPS = 60
 _CLOSE = 1e-9
+_BELOW_ONE = 1 - 1e-16
 # The mean's interval is narrowest, relative to its bound, around this many observations.
 _TIGHTEST_AT = 2000.0
 
@@ -50,16 +51,21 @@ def _lower(events: Floats, missed: Floats, level: Floats) -> Floats:
     """The smaller root of events log p + missed log(1 - p) = level.
 
     Newton from the left: the function is concave, so each step stays left of the root, and the bound errs on the safe side.
+    It starts where the divergence of the observed share from p would suffice if it were as small as Pinsker's inequality
+    (in its form for small shares, (share - p)^2 / (2 share)) lets it be.
     """
     some = events > 0
     counted = np.where(some, events, 1.0)
-    p = np.exp(np.minimum(level / counted, 0.0))
+    trials = counted + missed
+    share = counted / trials
+    spare = np.maximum(xlogy(counted, share) + xlogy(missed, missed / trials) - level, 0.0)
+    p = np.maximum(np.exp(np.minimum(level / counted, 0.0)), share - np.sqrt(2 * share * spare / trials))
     for _ in range(_NEWTON_STEPS):
-        short = level - counted * np.log(p) - missed * np.log1p(-np.minimum(p, 1 - 1e-16))
-        slope = counted / p - missed / np.maximum(1 - p, 1e-16)
+        short = level - counted * np.log(p) - missed * np.log1p(-np.minimum(p, _BELOW_ONE))
+        slope = counted / p - missed / (1 - np.minimum(p, _BELOW_ONE))
         step = np.where((short > 0) & (slope > 0), short / np.where(slope > 0, slope, 1.0), 0.0)
         p = p + step
-        if np.all(step <= _CLOSE * p):
+        if (step <= _CLOSE * p).all():
             break
     return np.where(some, p, 0.0)
 

@@ -67,14 +67,21 @@ class Estimate:
     samples: int
 
 
-def judge(gate: str, estimate: Estimate, bound: Bound, *, on_fail: str) -> GateResult:
+def judge(
+    gate: str,
+    estimate: Estimate,
+    bound: Bound,
+    *,
+    on_fail: str,
+    on_doubt: str = "wait for more calls, or let the step last longer",
+) -> GateResult:
     """Fails when harm is proven, passes when it is excluded, and is inconclusive in between."""
     if estimate.lower > bound.threshold:
         verdict, advice = Verdict.FAIL, on_fail
     elif estimate.upper <= bound.passes_at:
         verdict, advice = Verdict.PASS, ""
     else:
-        verdict, advice = Verdict.INCONCLUSIVE, "wait for more calls, or let the step last longer"
+        verdict, advice = Verdict.INCONCLUSIVE, on_doubt
     return GateResult(
         gate,
         verdict,
