@@ -58,13 +58,22 @@ def _devices(settings: Settings, engines: Path) -> Devices:
     order = device_order(settings.device, PROVIDERS)
     # An engine of TensorRT's own comes before all that ONNX Runtime has.
     wanted = (Device.TENSORRT, *order) if settings.backend == "tensorrt" else order
+    if settings.require_device is True and settings.device == "auto" and settings.backend != "tensorrt":
+        raise InvalidSettings("require_device = true: device = 'auto' takes what there is; name a device")
     required = required_device(settings.require_device, wanted)
     if required and required not in wanted:
         raise InvalidSettings(f"require_device = {required.value!r}: device = {settings.device!r} never gives it")
     if "tensorrt" in (settings.device, settings.backend) and not settings.batch_buckets:
         raise InvalidSettings("TensorRT builds for sizes of batches: give batch_buckets, as [1, 16, 64]")
     if Device.TENSORRT in order:
-        # ONNX Runtime makes the last folder of a path only.
-        engines.mkdir(parents=True, exist_ok=True)
+        _make_folder(engines)
     gpu = GpuOptions(settings.device_id, settings.gpu_memory_bytes, settings.gpu_workspace_bytes, engines)
     return Devices(order, required, gpu)
+
+
+def _make_folder(engines: Path) -> None:
+    """Of a path ONNX Runtime makes the last folder only."""
+    try:
+        engines.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"cache_dir: {engines} cannot be made: {error.strerror}") from None

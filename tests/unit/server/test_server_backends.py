@@ -54,9 +54,17 @@ def test_an_engine_that_cannot_be_had_is_told_and_onnx_runtime_serves(tmp_path: 
         ({"device": "cuda", "require_device": "tensorrt"}, "require_device = 'tensorrt'"),
         ({"device": "tensorrt"}, "give batch_buckets"),
         ({"backend": "tensorrt"}, "give batch_buckets"),
+        ({"require_device": True}, "device = 'auto' takes what there is; name a device"),
         ({"small_batches_on_cpu": True, "batch_invariance": "require"}, "small_batches_on_cpu makes scores depend"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidSettings, match=message):
         build_backend(settings(**values), tmp_path)
+
+
+def test_a_folder_for_engines_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(InvalidSettings, match=f"cache_dir: {tmp_path}/file/engines cannot be made: Not a directory"):
+        build_backend(settings(device="tensorrt", batch_buckets=(1,)), tmp_path / "file")
