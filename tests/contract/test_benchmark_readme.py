@@ -15,6 +15,8 @@ pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "benchmarks" / "README.md").read_text()
 COMMANDS = re.findall(r"^credence-bench (run .*)$", README, re.MULTILINE)
+STUDIES = re.findall(r"^credence-bench ((?:sweep|compare) .*)$", README, re.MULTILINE)
+CONFIGURATIONS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -43,6 +45,23 @@ def test_a_command_of_the_readme_runs(command, champion, folder):
     assert (folder / "report.html").exists() == ("--html" in command)
 
 
+@pytest.mark.parametrize("command", STUDIES)
+def test_a_study_of_the_readme_runs(command, champion, folder):
+    (folder / "compared.toml").write_text(CONFIGURATIONS[0])
+    there = command.replace("127.0.0.1:8001", champion.target)
+    short = [
+        "--duration",
+        "0.5",
+        "--warmup",
+        "0",
+        *(["--rounds", "1"] if "--rounds" in command else ["--capacity", "50"]),
+    ]
+    ended = run(["-m", "benchmarks", *shlex.split(there), *short], folder)
+    assert ended.returncode == 0, ended.stderr
+    assert ("batches of 1024" in ended.stdout) == command.startswith("compare")
+    assert (folder / "sweep.html").exists() == command.startswith("sweep")
+
+
 def test_the_example_runs(champion, folder):
     ended = run(["-c", EXAMPLES[0].replace("127.0.0.1:8001", champion.target)], folder)
     assert ended.returncode == 0, ended.stderr
@@ -50,7 +69,7 @@ def test_the_example_runs(champion, folder):
 
 
 def test_the_readme_has_its_commands_and_an_example():
-    assert (len(COMMANDS), len(EXAMPLES)) == (4, 1)
+    assert (len(COMMANDS), len(STUDIES), len(CONFIGURATIONS), len(EXAMPLES)) == (4, 2, 1, 1)
     assert "127.0.0.1:8001" in EXAMPLES[0]
 
 

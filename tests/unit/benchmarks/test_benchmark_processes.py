@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import DidNotStart, end, server_process
-from benchmarks.python_wire import in_turn
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -58,8 +57,3 @@ def test_a_process_that_ends_when_asked_is_not_killed():
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         end(process, within_s=10.0)
         assert process.returncode == -signal.SIGTERM
-
-
-def test_each_server_goes_first_in_every_other_round():
-    assert [in_turn(number)[0] for number in range(4)] == ["naive", "ours", "naive", "ours"]
-    assert all(set(in_turn(number)) == {"naive", "ours"} for number in range(4))
