@@ -100,7 +100,8 @@ pub async fn answer(response: ResponseFuture, request: &Request) -> Verdict {
 /// The body of an answer with status 0, or what came instead.
 async fn receive(response: ResponseFuture) -> Result<Result<Bytes, Verdict>, h2::Error> {
     let (head, mut body) = response.await?.into_parts();
-    if head.headers.contains_key(&GRPC_STATUS) {
+    // Only an answer that is over with its headers has its status there; the others need not be searched for it.
+    if body.is_end_stream() && head.headers.contains_key(&GRPC_STATUS) {
         return Ok(without_body(Verdict::of_trailers(&head.headers)));
     }
     let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
