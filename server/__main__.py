@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from server.bootstrap import serve
-from server.interpreter import run
+from server.interpreter import leave, run
 from server.models.repository import RepositoryError
 from server.observe.logs import configure_logs
 from server.settings import InvalidSettings, read_settings
@@ -35,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

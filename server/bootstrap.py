@@ -8,7 +8,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -64,7 +64,10 @@ async def serve(settings: Settings) -> None:
     repository = open_models(settings)
     log.info("settings", **settings.model_dump(mode="json"))
     metrics = Metrics()
-    models = await asyncio.to_thread(survey, repository)
+    surveying = asyncio.create_task(asyncio.to_thread(survey, repository))
+    if not await _finished_before(stop, surveying):
+        return
+    models = surveying.result()
     backend = build_backend(settings, cache_folder(settings) / "runtime")
     refresher = Refresher(repository, backend, model_rules(settings, models), time.monotonic, _trust(settings))
     at_start = models_at_start(settings, models)
@@ -73,7 +76,7 @@ async def serve(settings: Settings) -> None:
     health = Health(SERVICES)
     control = ModelControl(refresher, engine, threads, metrics.models, partial(_show_health, health, engine))
     try:
-        if await _finished_before(stop, control.start(at_start)):
+        if await _finished_before(stop, asyncio.create_task(control.start(at_start))):
             await _serve(settings, metrics, engine, control, health, stop)
     finally:
         await engine.close()
@@ -129,15 +132,15 @@ def cache_folder(settings: Settings) -> Path:
     return settings.cache_dir or default_cache_dir(os.environ)
 
 
-async def _finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Runs `work` to its end, or until the process is asked to stop; whether it came to its end."""
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+async def _finished_before(stop: asyncio.Event, work: asyncio.Task[Any]) -> bool:
+    """Waits for the end of `work`, or until the process is asked to stop; whether it came to its end."""
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if working.done():
-        working.result()
+    if work.done():
+        work.result()
         return True
-    working.cancel()
+    work.cancel()
     return False
 
 

@@ -1,12 +1,13 @@
-"""The interpreter as a server needs it: whose turn it is, when garbage is looked for, and which loop runs."""
+"""The interpreter as a server needs it: whose turn it is, when garbage is looked for, which loop runs, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 # Threads that load a model share the interpreter's lock with the event loop. By default one may keep it for 5 ms each time,
 # and a call in flight takes it several times.
@@ -17,11 +18,17 @@ _YOUNG_OBJECTS, _YOUNG_COLLECTIONS, _OLD_COLLECTIONS = 20_000, 10, 10
 
 
 def run(serving: Coroutine[Any, Any, None]) -> None:
-    """Runs a server to its end."""
+    """Runs a server to its end. The loop is not closed, which would wait for its threads: the process is to `leave`."""
     sys.setswitchinterval(_KEEP_LOCK_S)
     _spare_the_collector()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serving)
+    asyncio.Runner(loop_factory=_loop_factory()).run(serving)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process, whatever its threads do: one may wait for minutes for a store that does not answer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _spare_the_collector() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from scorecard_repository import (
     scorecard_manifest,
     write_scorecard,
 )
-from server_process import RunningServer, plain_lines, run_to_end, serving, wait_until
+from server_process import START_S, STOP_S, RunningServer, plain_lines, run_to_end, serving, starting, wait_until
 from typer.testing import CliRunner
 from wire_requests import TIMEOUT_S, score_request
 
@@ -103,6 +104,19 @@ def test_a_server_goes_on_serving_when_its_store_is_gone_and_says_so(
         assert server.stop() == 0
     finally:
         process.__exit__(None, None, None)
+
+
+def test_a_server_that_waits_for_its_store_ends_when_it_is_asked_to(
+    data_plane: tuple[str, ...], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        with starting(f"s3://{BUCKET}/models", tmp_path / "stderr", *data_plane, environment=environment) as process:
+            silent.settimeout(START_S)
+            with silent.accept()[0]:
+                process.terminate()
+                assert process.wait(STOP_S) == 0
 
 
 @pytest.mark.parametrize(
