@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from prometheus_process import PROMETHEUS, running_prometheus
 from rollout_bench import Bench, end, kill, only_forwards, rollout_bench, wait_for
 
 from flows.release.gates.result import Verdict
@@ -130,3 +131,23 @@ def test_without_counters_the_rollout_halts_and_an_abort_still_takes_everybody_b
         assert status == 3, told
         assert set(bench.applicants.calls) == {bench.champion}
         served_right(bench)
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed (Debian: apt-get install prometheus)")
+def test_with_counters_from_prometheus_it_advances_and_halts_when_prometheus_is_gone(tmp_path: Path) -> None:
+    with rollout_bench(tmp_path, patience_s=5, half_s=500) as bench:
+        targets = {colour.value: server.metrics_address for colour, server in bench.servers.items()}
+        with running_prometheus(tmp_path / "prometheus", targets) as (url, prometheus):
+            text = bench.deployment.read_text()
+            for colour in Colour:
+                text = text.replace(f"[{colour}]\n", f'[{colour}]\nselector = \'job="credence",colour="{colour}"\'\n')
+            bench.deployment.write_text(f'{text}\n[prometheus]\nurl = "{url}"\noldest_s = 30\n')
+            promoter = bench.promote()
+            wait_for(lambda: bench.share() == 50, promoter)
+            prometheus.kill()
+            wait_for(lambda: any(isinstance(record, Halted) for record in records(bench)), promoter)
+            assert bench.share() == 50
+        assert bench.run("abort", "--reason", "nobody can see anything")[0] == 0
+        assert end(promoter)[0] == 3
+        assert bench.alias() == bench.champion
+        assert bench.applicants.failures == []
