@@ -177,7 +177,7 @@ def simulate_command(
 def _wish(deployment: Path, wanted: Wish, reason: str, share: int | None = None) -> None:
     with _refusals_told():
         send_wish(read_deployment(deployment), wanted, by=_user(), reason=reason, share=share)
-    typer.echo(f"{wanted}: the promoter takes it up at its next look")
+    typer.echo(f"{wanted}: the promoter takes it up if it runs, or when it starts again")
 
 
 def _policy(path: Path | None) -> Policy:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from flows.release.aliases import CHAMPION, champion_mover
 from flows.release.begin import CannotBegin, begin_return, begin_rollout
 from flows.release.deployment import Deployment
 from flows.release.gates.result import GateResult
-from flows.release.ledger.writer import Ledger, SecondWriter, read_ledger, read_wishes, wish, writing
+from flows.release.ledger.wishes import WishList, wish
+from flows.release.ledger.writer import Ledger, SecondWriter, read_ledger, writing
 from flows.release.next_step import Action, Signals
 from flows.release.policy import Policy
 from flows.release.progress import Progress, fold
@@ -104,7 +104,7 @@ def running_rollout(deployment: Deployment) -> Progress | None:
 
 
 def send_wish(deployment: Deployment, wanted: Wish, *, by: str, reason: str, share: int | None = None) -> None:
-    """Leaves a wish for the promoter of the rollout that runs; it is taken up at the next look.
+    """Leaves a wish for the promoter of the rollout that runs; it is taken up at once.
 
     Raises:
         NoRollout: none runs.
@@ -118,11 +118,8 @@ def send_wish(deployment: Deployment, wanted: Wish, *, by: str, reason: str, sha
 
 
 def _end(deployment: Deployment, running: Progress, tell: Tell) -> Ended:
-    """Waits for the promoter that runs to follow the abort, or does it where none does.
-
-    A promoter may look as seldom as its policy says, so it is given that long and a minute.
-    """
-    give_up = time.monotonic() + running.begun.policy.look_every_s + _HANDOVER_S
+    """Waits for the promoter that runs to follow the abort, or does it where none does."""
+    give_up = time.monotonic() + running.begun.policy.settle_s + _HANDOVER_S
     while True:
         try:
             with writing(deployment.ledger, time.time) as ledger:
@@ -139,13 +136,14 @@ def _ended(ledger: Ledger) -> Ended | None:
 
 
 def _surroundings(deployment: Deployment, tell: Tell) -> Surroundings:
+    wishes = WishList(deployment.ledger)
     return Surroundings(
         router=deployment.router(),
         counters=deployment.counters(),
         probe=deployment.probe(),
         move_alias=champion_mover(deployment.models(), time.time),
-        wishes=partial(read_wishes, deployment.ledger),
+        wishes=wishes.read,
         now=time.time,
-        sleep=time.sleep,
+        sleep=wishes.sleep,
         tell=tell,
     )

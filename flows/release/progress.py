@@ -99,8 +99,8 @@ def fold(entries: Iterable[Entry[Record]]) -> Progress | None:
 def after(progress: Progress, record: Record, at: float) -> Progress:
     """The rollout once one more record of it is written."""
     match record:
-        case Intended():
-            changed = _intended(progress, record, at)
+        case Intended(split=split, purpose=purpose):
+            changed = replace(progress, intended=split, intended_at=at, purpose=purpose, restore=False)
         case Confirmed(split=split, baseline=baseline):
             changed = replace(progress, confirmed=split, since=at, baseline=baseline, intended=None)
         case Halted(why=why, changed=by_somebody):
@@ -114,12 +114,6 @@ def after(progress: Progress, record: Record, at: float) -> Progress:
         case Begun() | TookOver():
             changed = progress
     return changed
-
-
-def _intended(progress: Progress, record: Intended, at: float) -> Progress:
-    again = (progress.intended, progress.purpose) == (record.split, record.purpose)
-    since = progress.intended_at if again else at
-    return replace(progress, intended=record.split, intended_at=since, purpose=record.purpose, restore=False)
 
 
 def _wished(progress: Progress, wished: Wished, at: float) -> Progress:

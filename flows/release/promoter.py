@@ -102,7 +102,7 @@ class Promoter:
         self._take_up_wishes()
         progress = self._progress(running=True)
         routes = self._around.router.read()
-        reading = self._reading(progress)
+        reading = None if _committed(progress) or progress.begun.straight else self._reading(progress)
         state, signals = State(routes.live, progress), self._signals(progress, routes, reading)
         action = next_step(state, signals, progress.begun.policy)
         if _forward(action):
@@ -141,11 +141,16 @@ class Promoter:
         return Signals(
             now=now,
             confirmed=confirmed,
-            readiness=self._around.probe.serves(progress.origin.candidate, progress.begun.candidate_build),
+            readiness=self._readiness(progress),
             gates=look_at(window, policy, step) if window and step else (),
             calls=window.candidate.calls if window else 0,
             blind_s=None if reading else now - self._last_counted,
         )
+
+    def _readiness(self, progress: Progress) -> Readiness:
+        if _committed(progress):
+            return Readiness(Verdict.INCONCLUSIVE, "it is not asked: what follows does not depend on it")
+        return self._around.probe.serves(progress.origin.candidate, progress.begun.candidate_build)
 
     def _golden(self, progress: Progress, served: Readiness) -> Readiness:
         if served.verdict is not Verdict.PASS:
@@ -182,6 +187,11 @@ class Promoter:
             self._around.router.set(action.split, expected=routes.token, epoch=self._ledger.epoch)
         except (RouteConflict, RouterUnavailable):
             self._around.sleep(_MOMENT_S)  # the next look sees what is true
+
+
+def _committed(progress: Progress) -> bool:
+    """Where it goes is decided, so nothing that may not answer is asked: going back waits for nobody."""
+    return bool(progress.abort) or progress.purpose in (Purpose.ROLL_BACK, Purpose.FINALIZE)
 
 
 def _forward(action: Action) -> bool:

@@ -17,11 +17,10 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from flows.release.ledger.chain import Chain, append, read_chain
-from flows.release.records import Record, TookOver, Wished
+from flows.release.records import Record, TookOver
 
 _RECORDS: TypeAdapter[Record] = TypeAdapter(Record)
-_WISHES: TypeAdapter[Wished] = TypeAdapter(Wished)
-_LEDGER, _WISH_LIST, _LOCK, _WISH_LOCK = "ledger.jsonl", "wishes.jsonl", "writer.lock", "wishes.lock"
+_LEDGER, _LOCK = "ledger.jsonl", "writer.lock"
 
 
 class SecondWriter(Exception):
@@ -73,29 +72,6 @@ def read_ledger(folder: Path) -> Chain[Record]:
         BrokenLedger: it is damaged.
     """
     return read_chain(folder / _LEDGER, _RECORDS)
-
-
-def read_wishes(folder: Path) -> tuple[Wished, ...]:
-    """What operators wished for, oldest first, each with its number.
-
-    Raises:
-        BrokenLedger: the list is damaged.
-    """
-    entries = read_chain(folder / _WISH_LIST, _WISHES).entries
-    return tuple(entry.record.model_copy(update={"number": entry.number}) for entry in entries)
-
-
-def wish(folder: Path, wished: Wished, at: float) -> None:
-    """Adds a wish for the promoter to read at its next look.
-
-    Raises:
-        BrokenLedger: the list is damaged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _WISH_LOCK).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = folder / _WISH_LIST
-        append(path, read_chain(path, _WISHES), wished, _WISHES, at=at, epoch=0)
 
 
 def _take(lock: IO[str], folder: Path) -> None:

@@ -20,6 +20,7 @@ from server.models.loader import CannotServe
 from server.models.locations import open_for_command
 
 _ROWS = 8000
+_WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def run_simulation(asked: Request, output: Path) -> bool:
     outcomes = simulate(
         asked.policy, traffic, runs, calls_per_s=asked.calls_per_s, seed=asked.seed, processes=processors
     )
-    Console().print(table(outcomes))
+    Console(width=_WIDTH).print(table(outcomes))
     replay = f"applications of {', '.join(map(str, asked.years))} as build {digest[:12]} scores them"
     write(outcomes, asked.policy, f"{replay}, {asked.calls_per_s:g} calls a second, seed {asked.seed}", output)
     return all(map(holds, outcomes))

@@ -24,6 +24,7 @@ def records(bench: Bench) -> list[object]:
 
 def served_right(bench: Bench) -> None:
     assert bench.applicants.failures == []
+    assert bench.applicants.calls.total() > 100, "there was load"
     for applicant, builds in bench.applicants.builds.items():
         assert only_forwards(builds, bench.champion, bench.candidate), f"applicant {applicant}: {builds}"
 

@@ -140,6 +140,8 @@ class World:
                 isinstance(action, SetRoutes) and action.split == ORIGIN
             )
         if isinstance(action, SetRoutes):
+            ours = live in (before.confirmed, before.intended)
+            assert ours or action.purpose is Purpose.ROLL_BACK or before.restore, "nobody's routes are overwritten"
             self._hold_routes(action, seen)
         if isinstance(action, End):
             assert live == (ORIGIN if action.outcome is Outcome.ROLLED_BACK else TARGET)
@@ -195,7 +197,8 @@ class World:
             self.progress = self._folded()
 
     def _set(self, action: SetRoutes, token: str) -> None:
-        self._write(Intended(split=action.split, purpose=action.purpose, why=action.why))
+        if (self.progress.intended, self.progress.purpose) != (action.split, action.purpose):
+            self._write(Intended(split=action.split, purpose=action.purpose, why=action.why))
         if self._dies():
             self.progress = self._folded()
             return

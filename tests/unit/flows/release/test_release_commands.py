@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from flows.release.__main__ import app
 from flows.release.deployment import InvalidDeployment, read_deployment
-from flows.release.ledger.writer import read_wishes, writing
+from flows.release.ledger.wishes import WishList
+from flows.release.ledger.writer import writing
 from flows.release.records import Confirmed, Halted, Intended, Purpose, Wish
 
 DEPLOYMENT = """
@@ -116,7 +117,7 @@ def test_wishes_reach_the_rollout_that_runs_and_are_refused_without_one(deployme
     begin(deployment.parent)
     for words in (("pause",), ("resume",), ("approve", "--share", "5"), ("abort", "--reason", "x")):
         assert run(words[0], *where, *words[1:])[0] == 0
-    wishes = read_wishes(deployment.parent / "ledger")
+    wishes = WishList(deployment.parent / "ledger").read()
     assert [(wished.wish, wished.share) for wished in wishes] == [
         (Wish.PAUSE, None),
         (Wish.RESUME, None),

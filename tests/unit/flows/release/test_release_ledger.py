@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from rollouts import begun, passing, policy, reading, result, split
 
 from flows.release.gates.result import Verdict
 from flows.release.ledger.chain import BrokenLedger
-from flows.release.ledger.writer import SecondWriter, read_ledger, read_wishes, wish, writing
+from flows.release.ledger.wishes import WishList, wish
+from flows.release.ledger.writer import SecondWriter, read_ledger, writing
 from flows.release.records import Confirmed, Halted, Intended, Purpose, Wish, Wished
 
 RECORDS = (
@@ -94,6 +96,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from flows.release.ledger.writer import writing
+from flows.release.ledger.wishes import WishList
 with writing(Path(sys.argv[1]), time.time):
     print("holds", flush=True)
     time.sleep(600)
@@ -122,5 +125,20 @@ def test_wishes_are_numbered_and_do_not_need_the_writer_to_be_gone(tmp_path: Pat
     with writing(tmp_path, time.time):
         wish(tmp_path, wished, at=1.0)
         wish(tmp_path, wished.model_copy(update={"wish": Wish.RESUME}), at=2.0)
-    found = read_wishes(tmp_path)
+    found = WishList(tmp_path).read()
     assert [(each.number, each.wish) for each in found] == [(0, Wish.PAUSE), (1, Wish.RESUME)]
+
+
+def test_a_wish_wakes_a_promoter_that_sleeps_and_one_that_was_about_to(tmp_path: Path) -> None:
+    wished = Wished(rollout="r1", wish=Wish.ABORT, by="Ada", reason="fire")
+    wishes = WishList(tmp_path)
+    wishes.read()
+    wish(tmp_path, wished, at=1.0)
+    wishes.sleep(3600)
+    assert len(wishes.read()) == 1
+    timer = threading.Timer(0.2, wish, (tmp_path, wished, 2.0))
+    timer.start()
+    wishes.sleep(3600)
+    timer.join()
+    assert len(wishes.read()) == 2
+    wishes.sleep(0.01)

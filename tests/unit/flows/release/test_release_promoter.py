@@ -12,7 +12,8 @@ from rollouts import NEW, OLD, READY, UNFIT, begun, counters, policy, result, sh
 
 from flows.release.counters import Counters
 from flows.release.gates.result import Verdict
-from flows.release.ledger.writer import Ledger, read_ledger, read_wishes, wish, writing
+from flows.release.ledger.wishes import WishList, wish
+from flows.release.ledger.writer import Ledger, read_ledger, writing
 from flows.release.next_step import Readiness
 from flows.release.policy import Policy
 from flows.release.progress import Progress, fold
@@ -53,7 +54,7 @@ class Live:
             counters=self,
             probe=_Probe(self),
             move_alias=self._move_alias,
-            wishes=lambda: read_wishes(self.folder),
+            wishes=lambda: WishList(self.folder).read(),
             now=lambda: self.now,
             sleep=self.sleep,
             tell=lambda *_: self.at_look(self),
@@ -224,7 +225,7 @@ def test_an_abort_between_two_looks_is_taken_up_at_the_next(tmp_path: Path) -> N
     live = start(tmp_path)
 
     def abort(each: Live) -> None:
-        if max(shares(each), default=0) == 5 and not read_wishes(each.folder):
+        if max(shares(each), default=0) == 5 and not WishList(each.folder).read():
             wish(each.folder, Wished(rollout="r1", wish=Wish.ABORT, by="Ada", reason="a call from the bank"), each.now)
 
     live.at_look = abort
