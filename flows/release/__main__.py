@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,13 +19,13 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from flows.release.actions import Action
 from flows.release.begin import CannotBegin
 from flows.release.deployment import InvalidDeployment, host_and_port, read_deployment
 from flows.release.documents import problems
 from flows.release.gates.result import GateResult
 from flows.release.ledger.chain import BrokenLedger
 from flows.release.ledger.writer import SecondWriter, read_ledger
-from flows.release.next_step import Action, Signals
 from flows.release.operations import promote, roll_back, send_wish
 from flows.release.policy import InvalidPolicy, Policy, default_policy, read_policy
 from flows.release.progress import fold
@@ -35,6 +35,7 @@ from flows.release.routers.envoy.process import EnvoyFailed, running_envoy
 from flows.release.routers.router import Fenced, RouterUnavailable
 from flows.release.routes import Colour
 from flows.release.simulate.refusal import NothingToSimulate
+from flows.release.state import Signals
 from flows.release.telling import told, told_entry
 from server.models.repository import RepositoryError
 
@@ -73,14 +74,14 @@ def promote_command(
         where = read_deployment(deployment)
         digest = where.models().aliases(where.model).get(candidate, candidate)
         evidence = _read_gates(offline) if offline else ()
-        _report(promote(where, digest, _policy(policy), evidence, by=_user(), reason=reason, tell=_tell))
+        _report(promote(where, digest, _policy(policy), evidence, by=_user(), reason=reason, tell=_teller()))
 
 
 @app.command("rollback")
 def rollback_command(deployment: DeploymentPath, reason: Annotated[str, typer.Option(help="Why.")]) -> None:
     """Puts everybody back on the champion, out of a rollout or after it; weights first, then the alias."""
     with _refusals_told():
-        _report(roll_back(read_deployment(deployment), by=_user(), reason=reason, tell=_tell), expected=True)
+        _report(roll_back(read_deployment(deployment), by=_user(), reason=reason, tell=_teller()), expected=True)
 
 
 @app.command("status")
@@ -193,11 +194,19 @@ def _read_gates(path: Path) -> tuple[GateResult, ...]:
         raise InvalidEvidence(f"offline {path}: {problems(error)}") from None
 
 
-def _tell(action: Action, signals: Signals) -> None:
-    """One JSON line a look, for logs."""
-    gates = [str(gate) for gate in signals.gates]
-    line = {"action": type(action).__name__, "what": str(action), "gates": gates, "calls": signals.calls}
-    typer.echo(json.dumps(line), err=True)
+def _teller() -> Callable[[Action, Signals], None]:
+    """Writes one JSON line a look, for logs; looks that say the same again are left out."""
+    last = ""
+
+    def tell(action: Action, signals: Signals) -> None:
+        nonlocal last
+        gates = [str(gate) for gate in signals.gates]
+        line = {"action": type(action).__name__, "what": str(action), "gates": gates, "calls": signals.calls}
+        if (text := json.dumps(line)) != last:
+            typer.echo(text, err=True)
+        last = text
+
+    return tell
 
 
 def _report(ended: Ended, *, expected: bool = False) -> None:

@@ -7,95 +7,16 @@ that could hold a rollout up, so nothing delays a rollback: not a pause, not a h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from flows.release.gates.result import GateResult, Verdict, named
+from flows.release.actions import Action, Confirm, End, Halt, MoveAlias, SetRoutes, Wait
+from flows.release.gates.result import Verdict, named
 from flows.release.gates.step import needed
 from flows.release.policy import Policy, Step
 from flows.release.progress import Progress
 from flows.release.records import Outcome, Purpose
-from flows.release.routes import Foreign, Live, Split, Unreadable
+from flows.release.routes import Foreign, Split, Unreadable
+from flows.release.state import Signals, State
 
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is true: what the router says is live, and the ledger."""
-
-    live: Live
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the candidate serves its build and scores the golden rows right; inconclusive if that cannot be asked."""
-
-    verdict: Verdict
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """What was seen at one look.
-
-    Attributes:
-        now: seconds since the epoch.
-        confirmed: the proxy serves what the router says is live.
-        readiness: of the candidate.
-        gates: of the step's window.
-        calls: that the candidate answered in the step's window.
-        blind_s: for how long the counters could not be read; None when they could.
-    """
-
-    now: float
-    confirmed: bool
-    readiness: Readiness
-    gates: tuple[GateResult, ...] = ()
-    calls: int = 0
-    blind_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SetRoutes:
-    split: Split
-    purpose: Purpose
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """Write down that the router serves what was intended."""
-
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """`soon`: for something that takes a moment, not a look."""
-
-    why: str
-    soon: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Leave the routes as they are until a person decides. `changed`: they are not ours any more."""
-
-    why: str
-    changed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MoveAlias:
-    """The champion's alias follows the traffic."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    outcome: Outcome
-    why: str
-
-
-Action = SetRoutes | Confirm | Wait | Halt | MoveAlias | End
 _Rule = Callable[[State, Signals, Policy], Action | None]
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from flows.release.actions import Action
 from flows.release.aliases import CHAMPION, champion_mover
 from flows.release.begin import CannotBegin, begin_return, begin_rollout
 from flows.release.deployment import Deployment
 from flows.release.gates.result import GateResult
 from flows.release.ledger.wishes import WishList, wish
 from flows.release.ledger.writer import Ledger, SecondWriter, read_ledger, writing
-from flows.release.next_step import Action, Signals
 from flows.release.policy import Policy
 from flows.release.progress import Progress, fold
 from flows.release.promoter import NoRollout, Promoter, Surroundings
 from flows.release.records import Ended, Outcome, Wish, Wished
+from flows.release.state import Signals
 
 Tell = Callable[[Action, Signals], None]
 _HANDOVER_S = 60.0

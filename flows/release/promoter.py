@@ -9,30 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from flows.release.actions import Action, Confirm, End, Halt, MoveAlias, SetRoutes, Wait
 from flows.release.counters import Reading
 from flows.release.gates.result import GateResult, Verdict
 from flows.release.gates.step import look as look_at
 from flows.release.ledger.writer import Ledger
-from flows.release.next_step import (
-    Action,
-    Confirm,
-    End,
-    Halt,
-    MoveAlias,
-    Readiness,
-    SetRoutes,
-    Signals,
-    State,
-    Wait,
-    next_step,
-    step_of,
-)
+from flows.release.next_step import next_step, step_of
 from flows.release.progress import Progress, fold
 from flows.release.records import AliasMoved, Confirmed, Ended, Halted, Intended, Purpose, Wished
 from flows.release.routers.router import RouteConflict, Router, RouterUnavailable, Routes
 from flows.release.routes import Split
 from flows.release.sources.probe import Probe
 from flows.release.sources.source import CounterSource, NoCounters
+from flows.release.state import Readiness, Signals, State
 
 _MOMENT_S = 0.1
 

@@ -6,27 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flows.release.actions import Action, Confirm, End, Halt, MoveAlias, SetRoutes
 from flows.release.counters import Counters, Histogram, Reading
 from flows.release.gates.result import GateResult, Verdict
 from flows.release.gates.step import look
-from flows.release.next_step import (
-    Action,
-    Confirm,
-    End,
-    Halt,
-    MoveAlias,
-    Readiness,
-    SetRoutes,
-    Signals,
-    State,
-    next_step,
-    step_of,
-)
+from flows.release.next_step import next_step, step_of
 from flows.release.policy import Policy
 from flows.release.progress import Progress, after
 from flows.release.records import AliasMoved, Begun, Confirmed, Intended, Outcome, Purpose, Wish, Wished
 from flows.release.routes import EVERYBODY, Colour, Live, Split
 from flows.release.simulate.worlds import LATENCY_BOUNDS, World
+from flows.release.state import Readiness, Signals, State
 
 _OLD, _NEW = "a" * 64, "b" * 64
 _READY = Readiness(Verdict.PASS)

@@ -8,8 +8,8 @@ from typing import Protocol
 import credence
 
 from flows.release.gates.result import Verdict
-from flows.release.next_step import Readiness
 from flows.release.routes import Colour
+from flows.release.state import Readiness
 from server.models.golden import GoldenRows
 from server.models.manifest import GOLDEN
 from server.models.repository import Repository, RepositoryError

@@ -11,27 +11,17 @@ from dataclasses import dataclass, field
 
 from rollouts import READY, UNFIT, UNKNOWN, begun, policy, reading, result, step
 
+from flows.release.actions import Action, Confirm, End, Halt, MoveAlias, SetRoutes, Wait
 from flows.release.gates.result import GateResult, Verdict
 from flows.release.gates.step import needed
 from flows.release.ledger.chain import Entry
-from flows.release.next_step import (
-    Action,
-    Confirm,
-    End,
-    Halt,
-    MoveAlias,
-    SetRoutes,
-    Signals,
-    State,
-    Wait,
-    next_step,
-    step_of,
-)
+from flows.release.next_step import next_step, step_of
 from flows.release.policy import Policy
 from flows.release.progress import Progress, after, fold
 from flows.release.records import AliasMoved, Confirmed, Ended, Halted, Intended, Outcome, Purpose, Record, Wish, Wished
 from flows.release.routers.memory import MemoryRouter
 from flows.release.routes import Colour, Foreign, Split
+from flows.release.state import Signals, State
 
 SHARES = (0, 1, 5, 20, 50, 100)
 ORIGIN, TARGET = Split(Colour.BLUE), Split(Colour.GREEN)

@@ -8,11 +8,11 @@ from flows.release.counters import Counters, Histogram, Reading, Shadow
 from flows.release.gates.result import GateResult, Verdict
 from flows.release.gates.step import needed
 from flows.release.ledger.chain import Entry
-from flows.release.next_step import Readiness, Signals
 from flows.release.policy import GatePolicy, OfflinePolicy, Policy, Step
 from flows.release.progress import Progress, fold
 from flows.release.records import Begun, Confirmed, Intended, Purpose, Record
 from flows.release.routes import Colour, Split
+from flows.release.state import Readiness, Signals
 
 OLD, NEW = "a" * 64, "b" * 64
 BOUNDS = (0.001, 0.005, 0.02, 0.1)

@@ -9,11 +9,11 @@ from rollouts import NEW, OLD, UNFIT, policy
 from flows.release.begin import CannotBegin, begin_return, begin_rollout
 from flows.release.gates.result import Verdict
 from flows.release.ledger.writer import Ledger, writing
-from flows.release.next_step import Readiness
 from flows.release.progress import Progress, fold
 from flows.release.records import AliasMoved, Ended, Outcome
 from flows.release.routers.memory import MemoryRouter
 from flows.release.routes import Colour, Foreign, Split
+from flows.release.state import Readiness
 
 OTHER = "c" * 64
 

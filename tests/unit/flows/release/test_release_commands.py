@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,15 @@ def test_a_rollback_starts_without_the_libraries_of_training() -> None:
     code = f"import sys, flows.release.__main__; sys.exit(str([m for m in {heavy} if m in sys.modules] or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+PAGE = (Path(__file__).parents[4] / "docs" / "promotion.md").read_text()
+
+
+def test_the_deployment_in_the_page_is_one_and_every_command_is_in_it(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "deployment.toml").write_text(example)
+    assert read_deployment(tmp_path / "deployment.toml").model == "scorecard"
+    commands = {command.name for command in app.registered_commands}
+    told = set(re.findall(r"`(\w+)[ `]", PAGE[PAGE.index("## Commands") : PAGE.index("## The policy")]))
+    assert commands <= told

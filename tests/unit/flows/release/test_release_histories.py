@@ -8,11 +8,13 @@ from collections import Counter
 import pytest
 from histories import ORIGIN, TARGET, World, history, rules
 
-from flows.release.next_step import SetRoutes, State, next_step
+from flows.release.actions import SetRoutes
+from flows.release.next_step import next_step
 from flows.release.progress import fold
 from flows.release.records import Outcome, Purpose, Wish
 from flows.release.routers.router import Fenced
 from flows.release.routes import Split
+from flows.release.state import State
 
 HISTORIES = 20_000
 RESTARTED = 300

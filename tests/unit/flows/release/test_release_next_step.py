@@ -20,23 +20,14 @@ from rollouts import (
     step,
 )
 
+from flows.release.actions import Action, Confirm, End, Halt, MoveAlias, SetRoutes, Wait
 from flows.release.gates.result import Verdict
-from flows.release.next_step import (
-    Action,
-    Confirm,
-    End,
-    Halt,
-    MoveAlias,
-    SetRoutes,
-    Signals,
-    State,
-    Wait,
-    next_step,
-)
+from flows.release.next_step import next_step
 from flows.release.policy import Policy
 from flows.release.progress import Progress
 from flows.release.records import AliasMoved, Confirmed, Halted, Intended, Outcome, Purpose, Wish, Wished
 from flows.release.routes import Colour, Foreign, Split, Unreadable
+from flows.release.state import Signals, State
 
 RULES = policy()
 SHARES = [each.share for each in RULES.steps]

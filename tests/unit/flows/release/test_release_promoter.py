@@ -14,7 +14,6 @@ from flows.release.counters import Counters
 from flows.release.gates.result import Verdict
 from flows.release.ledger.wishes import WishList, wish
 from flows.release.ledger.writer import Ledger, read_ledger, writing
-from flows.release.next_step import Readiness
 from flows.release.policy import Policy
 from flows.release.progress import Progress, fold
 from flows.release.promoter import NoRollout, Promoter, Surroundings
@@ -23,6 +22,7 @@ from flows.release.routers.memory import MemoryRouter
 from flows.release.routers.router import Fenced, Routes
 from flows.release.routes import Colour, Split
 from flows.release.sources.source import NoCounters
+from flows.release.state import Readiness
 
 RATE = 100  # calls a second
 
