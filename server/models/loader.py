@@ -6,6 +6,7 @@ Everything here blocks and runs off the serving path; what fails raises `CannotS
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,15 +140,20 @@ def load_build(
         raise CannotServe(str(error)) from None
     schema = Schema(manifest.features)
     golden, feeds = golden_rows(folder / GOLDEN, schema)
-    session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds, tolerance=golden.tolerance))
-    # Its batches are not compared: reasons are read to three digits, and padding would cost whole explanations.
-    explain = _session(folder / EXPLAIN_GRAPH, backend, None) if EXPLAIN_GRAPH in manifest.files else None
-    scorecard = Scorecard(manifest, schema, explain)
-    _check_graph(manifest, session, (PROBABILITY,))
-    if explain:
-        _check_graph(manifest, explain, (CONTRIBUTIONS, RELIEF))
-    _check_golden(golden, session, feeds)
-    _warm(scorecard, session, feeds)
+    with ExitStack() as unproven:
+        session = _session(folder / SCORE_GRAPH, backend, Sample(lambda _: feeds, tolerance=golden.tolerance))
+        unproven.callback(session.close)
+        explain = None
+        if EXPLAIN_GRAPH in manifest.files:
+            # Its batches are not compared: reasons are read to three digits, and padding would cost whole explanations.
+            explain = _session(folder / EXPLAIN_GRAPH, backend, None)
+            unproven.callback(explain.close)
+            _check_graph(manifest, explain, (CONTRIBUTIONS, RELIEF))
+        scorecard = Scorecard(manifest, schema, explain)
+        _check_graph(manifest, session, (PROBABILITY,))
+        _check_golden(golden, session, feeds)
+        _warm(scorecard, session, feeds)
+        unproven.pop_all()
     return LoadedModel(name, digest, session, graph_interface(session), scorecard)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from server.runtime.batching import Batching, Invariance
-from server.runtime.session import Backend, Feeds, RunFailed, Sample, Session
+from server.runtime.session import Backend, CannotLoad, Feeds, RunFailed, Sample, Session
 from server.tensors import Array
 
 ROWS = (1, 4, 16, 64, 256, 1024)
@@ -106,7 +106,11 @@ class CrossoverBackend:
         gpu = self.gpu.load(graph, sample)
         if sample is None or gpu.placement.device == "cpu" or not gpu.batching.share_runs:
             return gpu
-        cpu = self.cpu.load(graph, sample)
+        try:
+            cpu = self.cpu.load(graph, sample)
+        except CannotLoad:
+            gpu.close()
+            raise
         try:
             joined = self._joined(gpu, cpu, sample)
         except RunFailed as error:

@@ -46,9 +46,13 @@ class BatchPolicy:
         """The session with its `batching`, padded if there is anything to pad.
 
         Raises:
-            CannotLoad: the mode is `require`, and batches cannot be made to agree.
+            CannotLoad: the mode is `require`, and batches cannot be made to agree; the session is closed.
         """
-        batching = self._batching(session, graph, sample)
+        try:
+            batching = self._batching(session, graph, sample)
+        except CannotLoad:
+            session.close()
+            raise
         return session if batching == session.batching else PaddedSession(session, batching)
 
     def _batching(self, session: Session, graph: bytes, sample: Sample) -> Batching:

@@ -28,6 +28,8 @@ from server.selftest.trial import Trial, failures, try_devices
 from server.settings import Settings
 
 _BUCKETS = (1, 4, 16, 64, 256, 1024)
+# Of a table that goes to a file or a pipe, where no terminal says how wide it may be.
+_FILE_WIDTH = 200
 
 
 class DeviceName(Enum):
@@ -54,6 +56,8 @@ def main(
     """Runs every model of the repository on every device, and tells what was found."""
     demanded = [name.value for name in device or ()]
     console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     try:
         with tempfile.TemporaryDirectory() as cache:
             backends = _backends(demanded, device_id, threads, model_repository, Path(cache))

@@ -33,6 +33,7 @@ from server.models.signatures import VerifyKeys, key_id, sign_build
 from server.models.trust import SIGNATURE
 from server.runtime.batching import Invariance
 from server.runtime.onnx import OnnxBackend
+from server.runtime.session import Backend, Sample, Session
 from server.runtime.settle import BatchPolicy
 
 BACKEND = OnnxBackend()
@@ -48,10 +49,34 @@ def add(repository: DirectoryRepository, files: Mapping[str, bytes]) -> str:
     return repository.add_build(scorecard_manifest(files), files, {})
 
 
+class Counted:
+    """A backend that knows how many of its sessions are open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    def with_threads(self, _intra_op: int | None, _inter_op: int | None) -> Backend:
+        return self
+
+    def load(self, graph: bytes, sample: Sample | None = None) -> Session:
+        session: Any = BACKEND.load(graph, sample)
+        give_back = session.close
+
+        def close() -> None:
+            self.open -= 1
+            give_back()
+
+        session.close = close
+        self.open += 1
+        return session  # type: ignore[no-any-return]
+
+
 def refusal(repository: DirectoryRepository, files: Mapping[str, bytes]) -> str:
-    digest = add(repository, files)
+    """Why a build of these files does not serve. Whatever it is, no session is left open."""
+    digest, backend = add(repository, files), Counted()
     with pytest.raises(CannotServe) as refused:
-        load_build(repository, "tiny", digest, BACKEND)
+        load_build(repository, "tiny", digest, backend)
+    assert backend.open == 0
     return str(refused.value)
 
 

@@ -10,7 +10,7 @@ from scripted_sessions import Answer, Scripted, column, less_the_mean, own
 
 from server.runtime.batching import Invariance
 from server.runtime.crossover import ROWS, CrossoverBackend, CrossoverSession, crossover
-from server.runtime.session import Placement, RunFailed, Sample, Session
+from server.runtime.session import CannotLoad, Placement, RunFailed, Sample, Session
 from server.runtime.settle import BatchPolicy
 from server.tensors import Array
 
@@ -133,3 +133,16 @@ def test_both_are_closed_together() -> None:
     machine.load().close()
 
     assert all(session.closed for session in machine.sessions.values())
+
+
+def test_a_graph_that_the_cpu_does_not_take_leaves_no_session_on_the_gpu() -> None:
+    machine = Machine(gpu_ms=1)
+
+    class Refuses:
+        def load(self, _graph: bytes, _sample: Sample | None = None) -> Session:
+            raise CannotLoad("no such operator")
+
+    backend = CrossoverBackend(_Loads(machine.sessions["gpu"]), Refuses(), clock=lambda: machine.spent[0])
+    with pytest.raises(CannotLoad, match="no such operator"):
+        backend.load(b"graph", SAMPLE)
+    assert machine.sessions["gpu"].closed

@@ -97,8 +97,10 @@ def test_an_answer_that_is_not_by_rows_is_dependent() -> None:
     ("answer", "reason"), [(less_the_mean, "is another for the same row"), (rounded_by_place, "rows differ by up to")]
 )
 def test_require_refuses_what_padding_does_not_mend(answer: Answer, reason: str) -> None:
+    session = Scripted(answer)
     with pytest.raises(CannotLoad, match=reason):
-        settled(answer, "require", (8, 16))
+        BatchPolicy("require", (8, 16)).settle(session, b"graph", SAMPLE)
+    assert session.closed
 
 
 def test_require_takes_what_padding_mends() -> None:
