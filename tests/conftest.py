@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _SHARED = {
     path.parent for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith(("test_", "conftest"))
 }
 sys.path[:0] = sorted(map(str, _SHARED))
 
+
+# A property holds however busy the machine is: no example has a time of its own.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # After the path: what is imported here is found on it.
 from s3_server import S3Server, s3_server  # noqa: E402

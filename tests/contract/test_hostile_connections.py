@@ -22,13 +22,13 @@ from scorecard_repository import APPROVED, probability
 from server_process import RunningServer, eventually, serving, wait_until
 from wire_requests import TIMEOUT_S, dot_request, path, score_request, stream_request
 
-# Asks for a slow answer and never lives to see it.
+# Asks for slow answers and never lives to see them.
 _VANISHING = """
 import sys, grpc
 channel = grpc.insecure_channel(sys.argv[1])
-call = channel.unary_unary(sys.argv[2]).future(bytes.fromhex(sys.argv[3]))
+calls = [channel.unary_unary(sys.argv[2]).future(bytes.fromhex(request)) for request in sys.argv[3:]]
 print("asked", flush=True)
-call.result()
+calls[-1].result()
 """
 
 
@@ -65,12 +65,14 @@ async def test_a_flood_on_one_connection_fails_nobody_on_another(server: Running
 
 def test_a_client_that_vanishes_in_the_middle_of_a_call_leaves_nothing_behind(server: RunningServer):
     said = server.stderr.stat().st_size
-    request = dot_request([[1]], [[1]], SLOWER_DOT).SerializeToString().hex()
-    arguments = [sys.executable, "-c", _VANISHING, server.target, path("ModelInfer"), request]
+    # Each as wide as no other, so that none share a run and the last is in flight for seconds.
+    rows = [[[1.0] * width] for width in range(1, 7)]
+    requests = [dot_request(row, row, SLOWER_DOT).SerializeToString().hex() for row in rows]
+    arguments = [sys.executable, "-c", _VANISHING, server.target, path("ModelInfer"), *requests]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == b"asked\n"
-        wait_until(lambda: server.metrics().value("credence_requests_in_flight") == 1)
+        wait_until(lambda: server.metrics().value("credence_requests_in_flight") >= 1)
         os.kill(client.pid, signal.SIGKILL)
     wait_until(lambda: server.metrics().value("credence_requests_in_flight") == 0)
     assert server.stderr.read_bytes()[said:] == b""

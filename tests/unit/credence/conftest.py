@@ -5,12 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from credence.v1 import credit_scoring_pb2 as pb
-from hypothesis import settings
 from scripted_server import Script, start
-
-# Wall-clock limits for an example say more about the machine's other work than about the code.
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 
 
 def description() -> pb.DescribeModelResponse:

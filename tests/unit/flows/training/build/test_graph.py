@@ -66,7 +66,7 @@ def test_any_number_of_rows_scores_as_the_network_does(session: Session, rows: i
     franchise=st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 3),
     new_business=st.sampled_from([0.0, 1.0, float("nan")]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_lookups_give_the_indices_of_the_encoder_for_any_value(
     lookups: Session, amount: float, state: str, industry: int, franchise: int, new_business: float
 ) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -17,7 +17,6 @@ def outcomes_and_scores(seed: int, rows: int = 200) -> tuple[np.ndarray, np.ndar
     return y, np.round(rng.normal(y, 2), 1), rng.normal(y, 2)  # the first has ties
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10_000))
 def test_the_estimate_is_the_gini_of_scikit_learn_ties_included(seed: int):
     y, tied, untied = outcomes_and_scores(seed)
@@ -26,7 +25,6 @@ def test_the_estimate_is_the_gini_of_scikit_learn_ties_included(seed: int):
     assert result.gini("untied").estimate == pytest.approx(2 * roc_auc_score(y, untied) - 1, abs=1e-12)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10_000))
 def test_models_that_rank_alike_differ_by_exactly_nothing(seed: int):
     y, scores, _ = outcomes_and_scores(seed)
@@ -35,7 +33,6 @@ def test_models_that_rank_alike_differ_by_exactly_nothing(seed: int):
     assert (difference.estimate, difference.lower, difference.upper) == (0, 0, 0)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10_000))
 def test_the_difference_the_other_way_round_is_the_same_with_the_other_sign(seed: int):
     y, one, other = outcomes_and_scores(seed)

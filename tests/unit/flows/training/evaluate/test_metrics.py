@@ -91,7 +91,7 @@ def test_certainty_that_was_wrong_costs_a_finite_log_loss():
     assert np.isfinite(measure([0, 1], [1.0, 0.0]).log_loss)
 
 
-@settings(deadline=None, max_examples=30)  # a busy machine is no failure
+@settings(max_examples=30)  # a busy machine is no failure
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), min_size=4, max_size=60))
 def test_turning_the_scores_round_turns_the_gini_round(rows: list[tuple[bool, float]]):
     y = np.array([bad for bad, _ in rows], np.int8)
@@ -100,7 +100,6 @@ def test_turning_the_scores_round_turns_the_gini_round(rows: list[tuple[bool, fl
     assert measure(y, p).gini == pytest.approx(-measure(y, 1 - p).gini)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 20), st.integers(0, 1000))
 def test_bands_hold_every_row_once_and_rise_in_pd(bands: int, seed: int):
     y, p = simulated(300, seed)
