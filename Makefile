@@ -29,8 +29,8 @@ loadgen: ## build the native load generator of credence-bench (needs Rust, Linux
 	@cargo build --release $(LOADGEN)
 
 test: $(DEVELOPMENT) lint ## install the rest, check everything, run every test
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 	@if command -v cargo >/dev/null; then cargo test --release --quiet $(LOADGEN); else echo "no cargo here: the native load generator was not tested" >&2; fi
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: $(DEVELOPMENT) ## formatting, lint, types, layers, contract
 	@$(BIN)/ruff format --check .
