@@ -1,7 +1,7 @@
 """The yardstick: the shortest gRPC server around ONNX Runtime that somebody would write in an afternoon.
 
 One file, grpc.aio, one `session.run` per request, no batching, no checks, no metrics: `python -m benchmarks.naive_server
-MODEL.onnx PORT`. Answers ModelInfer for FP32 inputs sent raw.
+MODEL.onnx PORT`. Answers ModelMetadata, and ModelInfer for FP32 inputs sent raw.
 """
 
 from __future__ import annotations
@@ -23,13 +23,25 @@ class NaiveService(rpc.GRPCInferenceServiceServicer):
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: object) -> pb.ModelMetadataResponse:  # noqa: N802
+        del context
+        answer = pb.ModelMetadataResponse(name=request.name, versions=["1"])
+        for told, tensors in (
+            (answer.inputs, self._session.get_inputs()),
+            (answer.outputs, self._session.get_outputs()),
+        ):
+            for tensor in tensors:
+                sizes = [size if isinstance(size, int) else -1 for size in tensor.shape]
+                told.add(name=tensor.name, datatype="FP32", shape=sizes)
+        return answer
+
     async def ModelInfer(self, request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:  # noqa: N802
         del context
         feeds = {
             tensor.name: np.frombuffer(raw, dtype="<f4").reshape(tuple(tensor.shape))
             for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
         }
-        response = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+        response = pb.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
         for name, array in zip(self._outputs, self._session.run(self._outputs, feeds), strict=True):
             response.outputs.add(name=name, datatype="FP32", shape=array.shape)
             response.raw_output_contents.append(array.tobytes())

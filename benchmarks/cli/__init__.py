@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ _EXTRA = ("rich", "jinja2", "onnx", "onnxruntime", "scipy")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and exits: `exits.py` says with what."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log is not for this command's readers
+    # As Ctrl-C: else servers would go on, and what was measured would be lost.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from benchmarks.cli.app import run  # noqa: PLC0415  # the extra may be absent
     except ModuleNotFoundError as missing:

@@ -14,6 +14,7 @@ from benchmarks.cli import reloads as reloads_command
 from benchmarks.cli import run as run_command
 from benchmarks.cli import sweep as sweep_command
 from benchmarks.cli.exits import Exit
+from benchmarks.cli.reports import NotWritten
 from benchmarks.load.run import GeneratorFailed
 from benchmarks.processes import DidNotStart
 from benchmarks.reloads.study import CannotReload
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str] | None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (UnfitWorkload, NoModelFile) as error:
         return _told(error, Exit.USAGE)
-    except (ServerRefused, GeneratorFailed, DidNotStart, CannotReload) as error:
+    except (ServerRefused, GeneratorFailed, DidNotStart, CannotReload, NotWritten) as error:
         return _told(error, Exit.FAILED)
     return Exit.GOOD
 

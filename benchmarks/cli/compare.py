@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,28 +10,28 @@ from rich.console import Console
 
 from benchmarks.cli.exits import Exit
 from benchmarks.cli.options import What, by, how, taking, what
+from benchmarks.cli.partial import taken
 from benchmarks.cli.progress import shown
-from benchmarks.cli.run import check_writable
+from benchmarks.cli.reports import Reports, to
 from benchmarks.compare.comparison import Gate, NotComparable, whole_rounds
 from benchmarks.compare.comparison import compare as compared
 from benchmarks.compare.configurations import UnfitConfiguration, read_configurations
 from benchmarks.compare.contestants import Configured
 from benchmarks.compare.rounds import Figure, Turn, rounds
 from benchmarks.load.generators import Generator
-from benchmarks.load.run import GeneratorFailed
 from benchmarks.measure import LoadShape
-from benchmarks.processes import DidNotStart
 from benchmarks.report.comparison import document, show
 from benchmarks.report.comparison_page import page
 from benchmarks.workload.prepare import Workload, prepare
-from benchmarks.workload.server import Server, ServerRefused
+from benchmarks.workload.server import Server
 
 
-@taking(what, how, by)
+@taking(what, how, by, to)
 def compare(
     requests: What,
     shape: LoadShape,
     made_by: Generator,
+    reports: Reports,
     *,
     configurations: Annotated[
         list[str], typer.Argument(help="host:port of running servers, or TOML files; the first is the baseline.")
@@ -43,29 +41,28 @@ def compare(
     margin: Annotated[float, typer.Option(min=0, help="Share that a difference must exceed: 0.02 is 2 %.")] = 0.0,
     gate: Annotated[Gate | None, typer.Option(help="Exit with 3 unless every other one is so.")] = None,
     pin_server: Annotated[str, typer.Option(help="Cores for the servers, as taskset -c takes them.")] = "",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every turn there.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with plots there.")] = None,
 ) -> None:
     """Starts each configuration in turn, loads it alike, and tells ratios with intervals and verdicts.
 
     Exits with 0; 1 when a turn could not be measured; 2 for options that do not fit; 3 when the gate is not passed.
     """
-    check_writable(json_file, html_file)
     try:
         contestants = [Configured(each, pin_server) for each in read_configurations(configurations)]
     except UnfitConfiguration as error:
         raise typer.BadParameter(str(error)) from error
     names = [contestant.name for contestant in contestants]
+    if figure is Figure.CPU and (elsewhere := [each.name for each in contestants if each.configuration.target]):
+        raise typer.BadParameter(f"--figure cpu is known only of servers that are started here, not of {elsewhere[0]}")
 
     def workload(server: Server) -> Workload:
         return prepare(server, requests.asked, requests.graph, requests.tolerance)
 
     console = Console(stderr=True)
     with shown(shape, console) as on_progress:
-        taken = rounds(
+        turns_in_order = rounds(
             contestants, dict.fromkeys(names, workload), shape, number, on_progress=on_progress, generator=made_by
         )
-        turns, problem = _collected(taken, lambda turn: console.print(told(turn, figure, number), style="dim"))
+        turns, problem = taken(_told(turns_in_order, figure, number, console), _problem)
     whole = whole_rounds(turns, len(names))
     try:
         comparison = compared(names, whole, figure, margin) if whole else None
@@ -73,26 +70,25 @@ def compare(
         comparison, problem = None, problem or str(error)
     if comparison:
         show(comparison, len(whole) // len(names), Console())
-    if json_file:
-        json_file.write_text(json.dumps(document(comparison, turns, problem), indent=1, allow_nan=False) + "\n")
-    if html_file and comparison:
-        html_file.write_text(page(comparison, whole, problem))
-    if problem or comparison is None:
+    if problem:
         console.print(f"credence-bench: PARTIAL: {problem}", markup=False, highlight=False, soft_wrap=True)
+    reports.write(
+        lambda: document(comparison, turns, problem), (lambda: page(comparison, whole, problem)) if comparison else None
+    )
+    if problem or comparison is None:
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.GOOD if gate is None or comparison.passes(gate) else Exit.GATE)
 
 
-def _collected(taken: Iterator[Turn], tell: Callable[[Turn], None]) -> tuple[list[Turn], str]:
-    """The turns, and why there are no more; empty if all were taken."""
-    turns: list[Turn] = []
-    try:
-        for turn in taken:
-            tell(turn)
-            turns.append(turn)
-    except (ServerRefused, GeneratorFailed, DidNotStart) as error:
-        return turns, " ".join(str(error).split())
-    return turns, ""
+def _problem(turn: Turn) -> str:
+    problem = turn.measurement.result.problem
+    return problem and f"{turn.contestant}, round {turn.round + 1}: {problem}"
+
+
+def _told(turns: Iterator[Turn], figure: Figure, rounds_in_all: int, console: Console) -> Iterator[Turn]:
+    for turn in turns:
+        console.print(told(turn, figure, rounds_in_all), style="dim", markup=False)
+        yield turn
 
 
 def told(turn: Turn, figure: Figure, rounds_in_all: int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from benchmarks.cli.exits import Exit
-from benchmarks.cli.options import CONNECTIONS, IN_FLIGHT, by, taking
+from benchmarks.cli.options import CONNECTIONS, DAY_S, IN_FLIGHT, MOST_ROWS, by, taking
+from benchmarks.cli.partial import taken
 from benchmarks.cli.progress import shown
-from benchmarks.cli.run import check_writable
+from benchmarks.cli.reports import to
 from benchmarks.compare.configurations import Value
 from benchmarks.environment import observe
 from benchmarks.floors.echo import CannotBuild, cache_folder, echo_server
@@ -29,11 +30,11 @@ def floors(
     made_by: Generator,
     *,
     sizes: Annotated[
-        list[int] | None, typer.Option("--rows", min=1, help="Of a request; may repeat. [1, 16, 256]")
+        list[int] | None, typer.Option("--rows", min=1, max=MOST_ROWS, help="Of a request; may repeat. [1, 16, 256]")
     ] = None,
     number: Annotated[int, typer.Option("--rounds", min=1, help="So often each is started and loaded.")] = 5,
-    duration: Annotated[float, typer.Option(min=0.1, help="Seconds of each load that count.")] = 3.0,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds of each load that do not count.")] = 0.5,
+    duration: Annotated[float, typer.Option(min=0.1, max=DAY_S, help="Seconds of each load that count.")] = 3.0,
+    warmup: Annotated[float, typer.Option(min=0, max=DAY_S, help="Seconds of each load that do not count.")] = 0.5,
     connections: Annotated[int, typer.Option(min=1, help="HTTP/2 connections.")] = CONNECTIONS,
     in_flight: Annotated[int, typer.Option(min=1, help="Calls at once on each.")] = IN_FLIGHT,
     pin_server: Annotated[str, typer.Option(help="Core for every server; empty: any.")] = "0",
@@ -44,34 +45,31 @@ def floors(
 
     Give the load a core of its own (--pin 1). Exits with 0; 1 when a turn could not be measured; 2 for options that do not fit.
     """
-    check_writable(json_file)
-    settings = dict(map(_setting, ours or []))
+    reports, settings = to(json_file), dict(map(_setting, ours or []))
     console = Console(stderr=True)
-    found: list[Floor] = []
     with tempfile.TemporaryDirectory() as folder:
         graph = write_repository(Path(folder) / "models")
         servers = contestants(graph, Path(folder) / "models", _echo(console), settings, pin_server)
-        for case in cases(sizes or [1, 16, 256], connections, in_flight):
-            console.print(case.title, style="dim")
-            shape = LoadShape(case.load, duration, None, warmup)
-            with shown(shape, console) as on_progress:
-                try:
-                    found += study(
-                        case,
-                        servers,
-                        graph,
-                        shape,
-                        number,
-                        cores=pin_server,
-                        on_progress=on_progress,
-                        generator=made_by,
+
+        def measured() -> Iterator[Floor]:
+            for case in cases(sizes or [1, 16, 256], connections, in_flight):
+                console.print(case.title, style="dim")
+                shape = LoadShape(case.load, duration, None, warmup)
+                with shown(shape, console) as progress:
+                    yield from study(
+                        case, servers, graph, shape, number, cores=pin_server, on_progress=progress, generator=made_by
                     )
-                except NotMeasured as error:
-                    console.print(f"credence-bench: {error}", markup=False, highlight=False, soft_wrap=True)
-                    raise typer.Exit(Exit.FAILED) from error
+
+        found, problem = taken(measured(), _whole, NotMeasured)
     show(found, Console())
-    if json_file:
-        json_file.write_text(json.dumps(document(found, observe()), indent=1) + "\n")
+    if problem:
+        console.print(f"credence-bench: PARTIAL: {problem}", markup=False, highlight=False, soft_wrap=True)
+    reports.write(lambda: document(found, observe(), problem), None)
+    raise typer.Exit(Exit.FAILED if problem else Exit.GOOD)
+
+
+def _whole(_: Floor) -> str:
+    return ""  # a case is told of only after all its rounds
 
 
 def _echo(console: Console) -> Path | None:

@@ -22,8 +22,13 @@ from benchmarks.workload.prepare import InferWorkload, Reasons, ScoreWorkload
 
 CONNECTIONS, IN_FLIGHT, MAX_IN_FLIGHT = 4, 32, 10_000
 DURATION_S = 10.0
+# Longest and largest that make sense: a day of load, an hour's deadline (where histograms end).
+DAY_S, HOUR_MS, MOST_ROWS = 86_400.0, 3_600_000.0, 1_000_000
 
 _METADATA = re.compile(r"([A-Za-z0-9_.-]+(?<!-bin))=([ -~]*)")
+
+# PROTOCOL.md: every call has them already.
+_RESERVED = ("te", "content-type", "user-agent", "grpc-timeout", "grpc-encoding")
 
 Seed = Annotated[int, typer.Option(min=0, help="Of generated values and of Poisson arrivals.")]
 
@@ -102,7 +107,7 @@ def where(
     host, _, port = target.rpartition(":")
     if not host or not port.isdecimal():
         raise typer.BadParameter(f"TARGET must be host:port, not {target!r}")
-    options = _valid(Tls, ca=tls_ca, certificate=tls_cert, key=tls_key, server_name=tls_server_name or None)
+    options = valid(Tls, ca=tls_ca, certificate=tls_cert, key=tls_key, server_name=tls_server_name or None)
     return Where(target, options if wanted else None, tuple(map(_pair, metadata or [])), metrics_url)
 
 
@@ -110,7 +115,9 @@ def what(
     method: Annotated[Method, typer.Option(help="ModelInfer, or Score of a file's applications.")] = Method.INFER,
     model: Annotated[str, typer.Option(help="Needed for infer; for score the server's default.")] = "",
     version: Annotated[str, typer.Option(help="Alias, build digest or number; the server's choice unless given.")] = "",
-    rows: Annotated[int | None, typer.Option(min=1, help="In each request; 1 unless the model's shape says.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, max=MOST_ROWS, help="In each request; 1 unless the model's shape says.")
+    ] = None,
     shape: Annotated[
         list[str] | None, typer.Option(help="INPUT=D,D,... where more than rows is free; may repeat.")
     ] = None,
@@ -119,13 +126,13 @@ def what(
     ] = None,
     id_column: Annotated[str, typer.Option(help="Column of the applications' ids.")] = "id",
     reasons: Annotated[Reasons, typer.Option(help="For which decisions score asks reasons.")] = Reasons.NONE,
-    requests: Annotated[int, typer.Option(min=1, help="So many different requests, sent in turn.")] = 16,
+    requests: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many different requests, sent in turn.")] = 16,
     seed: Seed = 0,
     model_repository: Annotated[
         Path | None, typer.Option(help="Repository or ONNX file of the model: answers are held to its own output.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Of floating-point answers, of the largest, at least of 1.")
+        float, typer.Option(min=0, max=1, help="Of floating-point answers, of the largest, at least of 1.")
     ] = 1e-5,
 ) -> What:
     if model_repository and not model_repository.exists():
@@ -154,13 +161,16 @@ def how(
         int | None, typer.Option(min=1, help=f"Open loop: most calls out at once. [default: {MAX_IN_FLIGHT}]")
     ] = None,
     seed: Seed = 0,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds of load that do not count.")] = 2.0,
-    duration: Annotated[float | None, typer.Option(help=f"Seconds that count. [default: {DURATION_S:g}]")] = None,
+    warmup: Annotated[float, typer.Option(min=0, max=DAY_S, help="Seconds of load that do not count.")] = 2.0,
+    duration: Annotated[
+        float | None, typer.Option(min=0.001, max=DAY_S, help=f"Seconds that count. [default: {DURATION_S:g}]")
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Calls that count, instead of --duration.")] = None,
     deadline: Annotated[
-        float | None, typer.Option(help="Milliseconds for each call; without it none is given up.")
+        float | None,
+        typer.Option(min=0.001, max=HOUR_MS, help="Milliseconds for each call; without it none is given up."),
     ] = None,
-    grace: Annotated[float, typer.Option(help="Seconds to wait for the last answers.")] = 10.0,
+    grace: Annotated[float, typer.Option(min=0.001, max=DAY_S, help="Seconds to wait for the last answers.")] = 10.0,
 ) -> LoadShape:
     if duration is not None and count is not None:
         raise typer.BadParameter("--duration and --count: one of them")
@@ -168,11 +178,11 @@ def how(
     if rate is None:
         if arrivals is not None or max_in_flight is not None:
             raise typer.BadParameter("--arrivals and --max-in-flight belong to the open loop: give it a --rate")
-        load = ClosedLoop(connections=connections, in_flight=in_flight or IN_FLIGHT)
+        load = valid(ClosedLoop, connections=connections, in_flight=in_flight or IN_FLIGHT)
     else:
         if in_flight is not None:
             raise typer.BadParameter("--in-flight belongs to the closed loop, --rate to the open one")
-        load = _valid(
+        load = valid(
             OpenLoop,
             connections=connections,
             rate=rate,
@@ -181,9 +191,6 @@ def how(
             max_in_flight=max_in_flight or MAX_IN_FLIGHT,
         )
     length = None if count is not None else DURATION_S if duration is None else duration
-    for name, value in (("--duration", length), ("--deadline", deadline), ("--grace", grace)):
-        if value is not None and not 0 < value < float("inf"):
-            raise typer.BadParameter(f"{name} must be above 0, not {value:g}")
     return LoadShape(load, length, count, warmup, deadline, grace)
 
 
@@ -203,7 +210,8 @@ def by(
         raise typer.BadParameter(str(absent)) from absent
 
 
-def _valid(kind: type[Any], **values: Any) -> Any:
+def valid(kind: type[Any], **values: Any) -> Any:
+    """A value of a plan made of options; BadParameter names what does not fit."""
     try:
         return kind(**values)
     except ValidationError as error:
@@ -214,7 +222,9 @@ def _pair(text: str) -> tuple[str, str]:
     found = _METADATA.fullmatch(text)
     if found is None:
         raise typer.BadParameter(f"--metadata must be NAME=VALUE in ASCII, and no binary NAME-bin, not {text!r}")
-    return found[1].lower(), found[2]
+    if (name := found[1].lower()) in _RESERVED:
+        raise typer.BadParameter(f"--metadata {name} belongs to the load generator")
+    return name, found[2]
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from benchmarks.compare.rounds import Figure, Turn
 
 
 class NotComparable(Exception):
-    """A turn lacks the figure, or is not whole: the message names the configuration, the round and why."""
+    """A turn lacks the figure: the message names the configuration, the round and why."""
 
 
 class Gate(StrEnum):
@@ -68,7 +68,7 @@ def compare(names: Sequence[str], turns: Sequence[Turn], figure: Figure, margin:
         margin: share by which one must differ to be called better or worse.
 
     Raises:
-        NotComparable: a turn is not whole, or has no such figure.
+        NotComparable: a turn has no such figure.
     """
     values = {name: [_value(turn, figure) for turn in turns if turn.contestant == name] for name in names}
     baseline = values[names[0]]
@@ -81,18 +81,14 @@ def compare(names: Sequence[str], turns: Sequence[Turn], figure: Figure, margin:
 
 
 def whole_rounds(turns: Sequence[Turn], contestants: int) -> list[Turn]:
-    """The turns of rounds in which everybody had one: what a comparison that was cut short can still use."""
-    counts = Counter(turn.round for turn in turns)
+    """The turns of rounds in which everybody's ran to its end: what a comparison that was cut short can still use."""
+    counts = Counter(turn.round for turn in turns if turn.measurement.result.complete)
     return [turn for turn in turns if counts[turn.round] == contestants]
 
 
 def _value(turn: Turn, figure: Figure) -> float:
-    where = f"{turn.contestant}, round {turn.round + 1}"
-    result = turn.measurement.result
-    if not result.complete:
-        raise NotComparable(f"{where}: {result.problem}")
     value = turn.value(figure)
-    if value is None:
-        reason = "no call was OK" if not result.ok else f"{figure} is known only of servers that are started here"
-        raise NotComparable(f"{where}: {reason}")
+    if not value:
+        reason = "no call was OK" if not turn.measurement.result.ok else f"there is no {figure}, or it is 0"
+        raise NotComparable(f"{turn.contestant}, round {turn.round + 1}: {reason}")
     return value

@@ -87,10 +87,12 @@ def study(
     taking_part = [server for name, server in servers.items() if case.rows or name == ECHO]
     if not taking_part:
         return
-    turns = list(
-        rounds(taking_part, _workloads(graph, case.rows), shape, number, on_progress=on_progress, generator=generator)
-    )
-    values = {server.name: _values(turns, server.name, case.figure) for server in taking_part}
+    prepared = _workloads(graph, case.rows)
+    turns = [
+        _measured(turn, case.figure)
+        for turn in rounds(taking_part, prepared, shape, number, on_progress=on_progress, generator=generator)
+    ]
+    values = {server.name: tuple(value for name, value in turns if name == server.name) for server in taking_part}
     if case.rows and case.figure is Figure.THROUGHPUT:
         values[MODEL] = tuple(runs_a_second(graph, case.rows, _MODEL_S, cores) for _ in range(number))
         if ECHO in values:
@@ -105,14 +107,9 @@ def _workloads(graph: Path, rows: int) -> dict[str, Prepare]:
     return {ECHO: lambda _server: echo_workload(rows), NAIVE: infer, OURS: infer}
 
 
-def _values(turns: Sequence[Turn], name: str, figure: Figure) -> tuple[float, ...]:
-    values = []
-    for turn in turns:
-        if turn.contestant == name:
-            value = turn.value(figure)
-            if value is None or not turn.measurement.result.complete:
-                raise NotMeasured(
-                    f"{name}, round {turn.round + 1}: {turn.measurement.result.problem or 'no right answer'}"
-                )
-            values.append(value)
-    return tuple(values)
+def _measured(turn: Turn, figure: Figure) -> tuple[str, float]:
+    """Whose turn it was, and its figure."""
+    value, result = turn.value(figure), turn.measurement.result
+    if value is None or not result.complete:
+        raise NotMeasured(f"{turn.contestant}, round {turn.round + 1}: {result.problem or 'no right answer'}")
+    return turn.contestant, value

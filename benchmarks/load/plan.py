@@ -10,6 +10,9 @@ from pydantic import Field, FiniteFloat, model_validator
 from benchmarks.load.documents import Base64, Document
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
+# A slot of a closed loop and a call of an open one take some hundred bytes each: more than these would take the machine.
+Connections: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
+InFlight: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds: TypeAlias = Annotated[FiniteFloat, Field(ge=0)]
 Rate: TypeAlias = Annotated[FiniteFloat, Field(gt=0, le=1_000_000)]
 Number: TypeAlias = Annotated[FiniteFloat, Field(gt=0)]
@@ -52,19 +55,19 @@ class ClosedLoop(Document):
     """`in_flight` calls on each of `connections`, each followed by the next as soon as it is answered."""
 
     kind: Literal["closed"] = "closed"
-    connections: Positive
-    in_flight: Positive
+    connections: Connections
+    in_flight: InFlight
 
 
 class OpenLoop(Document):
     """Calls sent when they are due, `rate` a second, whether or not earlier ones are answered."""
 
     kind: Literal["open"] = "open"
-    connections: Positive
+    connections: Connections
     rate: Rate
     arrivals: Literal["constant", "poisson"] = "poisson"
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
-    max_in_flight: Positive = 10_000
+    max_in_flight: InFlight = 10_000
 
 
 class LoadPlan(Document):

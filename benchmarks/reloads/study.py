@@ -17,7 +17,7 @@ from credence.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 # What a process takes at first (caches, allocator pools) is no leak.
 SETTLED = 50
 # Memory moves by pages in use at the moment: levels are medians of so many reloads.
-_LEVEL = 25
+LEVEL = 25
 _TIMEOUT_S = 60.0
 
 
@@ -47,10 +47,10 @@ class CannotReload(Exception):
 
 def growth(reloads: Sequence[Reload]) -> Growth | None:
     """From after the first `SETTLED` reloads to the last ones; None if there are too few to tell."""
-    if len(reloads) < SETTLED + 2 * _LEVEL:
+    if len(reloads) < SETTLED + 2 * LEVEL:
         return None
     resident = [reload.resident for reload in reloads]
-    return Growth(statistics.median(resident[SETTLED : SETTLED + _LEVEL]), statistics.median(resident[-_LEVEL:]))
+    return Growth(statistics.median(resident[SETTLED : SETTLED + LEVEL]), statistics.median(resident[-LEVEL:]))
 
 
 def copy_model(repository: Path, model: str, to: Path) -> Path:

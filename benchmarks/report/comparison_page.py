@@ -27,7 +27,8 @@ def page(comparison: Comparison, turns: Sequence[Turn], problem: str) -> str:
             f"server started in its turn, who goes first changes; generator {first.result.generator}; answers checked "
             f"against {first.workload.answers}. Measured {first.started_at:%Y-%m-%d %H:%M UTC}."
         ),
-        findings=[*([f"PARTIAL: {problem}"] if problem else []), *_findings(comparison)],
+        findings=list(_findings(comparison)),
+        problem=problem,
         figures=[_by_round(comparison, turns)],
         headers=_HEADERS,
         rows=[_row(standing) for standing in comparison.standings],

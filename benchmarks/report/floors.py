@@ -34,10 +34,12 @@ def show(floors: Sequence[Floor], console: Console) -> None:
     console.print(table)
 
 
-def document(floors: Sequence[Floor], environment: Environment) -> dict[str, Any]:
-    """Every figure of every round."""
+def document(floors: Sequence[Floor], environment: Environment, problem: str) -> dict[str, Any]:
+    """Every figure of every round; `problem` is why it is partial."""
     return {
         "format": FORMAT,
+        "complete": not problem,
+        "problem": problem,
         "environment": asdict(environment),
         "floors": [
             {

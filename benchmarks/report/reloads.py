@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.environment import Environment
-from benchmarks.reloads.study import SETTLED, Growth, Reload
+from benchmarks.reloads.study import LEVEL, SETTLED, Growth, Reload
 from benchmarks.report.curves import Figure
 from benchmarks.report.plots import Series, linear, logarithmic, plot
 from benchmarks.report.study import Study, study_page
@@ -22,10 +23,22 @@ _PARTS = 5
 _HEADERS = ("reloads", "median ms", "95th percentile ms", "slowest ms", "memory MB")
 
 
+@dataclass(frozen=True)
+class Reloads:
+    """What there is to tell. `most` is the growth that is allowed; `problem` says why there are no more, empty for all."""
+
+    model: str
+    each: Sequence[Reload]
+    growth: Growth | None
+    most: float
+    environment: Environment
+    problem: str = ""
+
+
 def conclusion(growth: Growth | None, most: float) -> str:
     """One sentence."""
     if growth is None:
-        return f"Too few reloads to tell whether memory grows: it takes more than {2 * SETTLED}."
+        return f"Too few reloads to tell whether memory grows: it takes {SETTLED + 2 * LEVEL}."
     verdict = "within" if growth.share <= most else "more than"
     return (
         f"Memory went from {growth.settled / _MB:.1f} MB after the first {SETTLED} reloads to {growth.last / _MB:.1f} MB at the "
@@ -33,14 +46,16 @@ def conclusion(growth: Growth | None, most: float) -> str:
     )
 
 
-def show(reloads: Sequence[Reload], growth: Growth | None, most: float, console: Console) -> None:
+def show(study: Reloads, console: Console) -> None:
     table = Table()
     for header in _HEADERS:
         table.add_column(header, justify="right")
-    for row in rows(reloads):
+    for row in rows(study.each):
         table.add_row(*row)
     console.print(table)
-    console.print(conclusion(growth, most), highlight=False, soft_wrap=True)
+    console.print(conclusion(study.growth, study.most), highlight=False, soft_wrap=True)
+    if study.problem:
+        console.print(Text(f"! PARTIAL: {study.problem}", style="yellow"), soft_wrap=True)
 
 
 def rows(reloads: Sequence[Reload]) -> list[tuple[str, ...]]:
@@ -49,31 +64,34 @@ def rows(reloads: Sequence[Reload]) -> list[tuple[str, ...]]:
     return [_row(start, reloads[start : start + size]) for start in range(0, len(reloads), size)]
 
 
-def document(
-    model: str, reloads: Sequence[Reload], growth: Growth | None, most: float, environment: Environment
-) -> dict[str, Any]:
+def document(study: Reloads) -> dict[str, Any]:
+    grown = study.growth
     return {
         "format": FORMAT,
-        "model": model,
-        "reloads": [asdict(reload) for reload in reloads],
-        "growth": growth and {**asdict(growth), "share": growth.share, "allowed": most},
-        "environment": asdict(environment),
+        "complete": not study.problem,
+        "problem": study.problem,
+        "model": study.model,
+        "reloads": [asdict(reload) for reload in study.each],
+        "growth": grown and {**asdict(grown), "share": grown.share, "allowed": study.most},
+        "environment": asdict(study.environment),
     }
 
 
-def page(model: str, reloads: Sequence[Reload], growth: Growth | None, most: float, environment: Environment) -> str:
-    study = Study(
-        title=f"{len(reloads):,} reloads of {model}",
+def page(study: Reloads) -> str:
+    """The page of one reload or more."""
+    shown = Study(
+        title=f"{len(study.each):,} reloads of {study.model}",
         subtitle="Each time: the repository is looked at, the graph loaded and run, put in place, and the one before closed.",
-        findings=[conclusion(growth, most)],
-        figures=[_memory(reloads), _times(reloads)],
+        findings=[conclusion(study.growth, study.most)],
+        problem=study.problem,
+        figures=[_memory(study.each), _times(study.each)],
         headers=_HEADERS,
-        rows=rows(reloads),
+        rows=rows(study.each),
         note="Time from the call until the new version serves. Memory: resident, of the whole process, after the reload.",
-        environment=environment,
-        document=document(model, reloads, growth, most, environment),
+        environment=study.environment,
+        document=document(study),
     )
-    return study_page(study)
+    return study_page(shown)
 
 
 def _row(start: int, part: Sequence[Reload]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class Study:
         title: in the heading.
         subtitle: how it was measured.
         findings: what it comes to, a sentence each.
+        problem: why it is partial; empty when it is whole.
         figures: plots.
         headers: of the table's columns, and
         rows: their cells as text.
@@ -37,6 +38,7 @@ class Study:
     note: str
     environment: Environment
     document: dict[str, Any] = field(repr=False)
+    problem: str = ""
 
 
 def study_page(study: Study) -> str:

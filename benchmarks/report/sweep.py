@@ -19,12 +19,16 @@ FORMAT = "credence-bench-sweep/1"
 
 @dataclass(frozen=True)
 class Swept:
-    """A whole sweep. `capacity` in calls a second, measured by a closed loop or told; `deadline_ms` of each call."""
+    """A sweep. `capacity` in calls a second, measured by a closed loop or told; `deadline_ms` of each call.
+
+    `problem` is why there are no more steps, and the last may not be whole; empty when it came to its end.
+    """
 
     capacity: float
     measured: bool
     deadline_ms: float
     steps: tuple[Step, ...]
+    problem: str = ""
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -33,28 +37,44 @@ class Swept:
     @property
     def complete(self) -> bool:
         """Every step ran to its end."""
-        return bool(self.steps) and all(step.measurement.result.complete for step in self.steps)
+        return not self.problem
+
+    @property
+    def knee(self) -> Point | None:
+        """Among the whole steps."""
+        return knee(self._whole)
+
+    @property
+    def goodput_left(self) -> float:
+        """Share of the capacity that whole steps beyond it have at least; NaN where there are none."""
+        return goodput_beyond(self._whole, self.capacity)
+
+    @property
+    def _whole(self) -> list[Point]:
+        return [step.point for step in self.steps if step.measurement.result.complete]
 
 
 def show(swept: Swept, console: Console) -> None:
     """Prints the curve, the knee, and what overload leaves."""
-    found = knee(swept.points)
+    found = swept.knee
     table = Table(
         title=f"open loop, deadline {swept.deadline_ms:g} ms, latency from when a call was due", title_justify="left"
     )
     for column in ("offered/s", "of capacity", "goodput/s", "success", "mean ms", "p50", "p99", "p99.9", ""):
         table.add_column(column, justify="right")
-    for point in swept.points:
-        table.add_row(*cells(point, swept.capacity), _remark(point, found))
+    for step in swept.steps:
+        table.add_row(*cells(step.point, swept.capacity), _remark(step, found))
     console.print(table)
     for line in conclusions(swept):
         console.print(Text(line), soft_wrap=True)
+    if swept.problem:
+        console.print(Text(f"! PARTIAL: {swept.problem}", style="yellow"), soft_wrap=True)
 
 
 def conclusions(swept: Swept) -> list[str]:
     """What the curve says, in sentences."""
     how = "measured by a closed loop" if swept.measured else "as told"
-    found, left = knee(swept.points), goodput_beyond(swept.points, swept.capacity)
+    found, left = swept.knee, swept.goodput_left
     lines = [f"capacity: {swept.capacity:,.0f} calls/s, {how}"]
     if found is not None:
         lines.append(
@@ -63,7 +83,6 @@ def conclusions(swept: Swept) -> list[str]:
         )
     if not math.isnan(left):
         lines.append(f"beyond the capacity goodput stays at {left:.1%} of it or more")
-    lines += [step.measurement.result.problem for step in swept.steps if not step.measurement.result.complete]
     if not all(point.kept for point in swept.points):
         lines.append(
             "steps marked late: the generator fell behind its schedule, they are its limits and not the server's"
@@ -73,13 +92,14 @@ def conclusions(swept: Swept) -> list[str]:
 
 def document(swept: Swept) -> dict[str, Any]:
     """Points, knee, and every step as its own measurement; NaN is null."""
-    found, left = knee(swept.points), goodput_beyond(swept.points, swept.capacity)
+    found, left = swept.knee, swept.goodput_left
     return {
         "format": FORMAT,
         "capacity": swept.capacity,
         "capacity_measured": swept.measured,
         "deadline_ms": swept.deadline_ms,
         "complete": swept.complete,
+        "problem": swept.problem,
         "knee": found and _point(found),
         "least_goodput_beyond_capacity": None if math.isnan(left) else left,
         "points": [_point(point) for point in swept.points],
@@ -103,7 +123,9 @@ def cells(point: Point, capacity: float) -> tuple[str, ...]:
     )
 
 
-def _remark(point: Point, found: Point | None) -> str:
-    if not point.kept:
+def _remark(step: Step, found: Point | None) -> str:
+    if not step.measurement.result.complete:
+        return "partial"
+    if not step.point.kept:
         return "late"
-    return "knee" if point is found else ""
+    return "knee" if step.point is found else ""

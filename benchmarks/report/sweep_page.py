@@ -25,6 +25,7 @@ def page(swept: Swept) -> str:
             f"{first.workload.answers}. Measured {first.started_at:%Y-%m-%d %H:%M UTC}."
         ),
         findings=conclusions(swept),
+        problem=swept.problem,
         figures=[figure for figure in (_latency(swept.points), _goodput(swept)) if figure],
         headers=_HEADERS,
         rows=[cells(point, swept.capacity) for point in swept.points],

@@ -14,7 +14,7 @@ from benchmarks.workload.prepare import Workload
 from benchmarks.workload.server import Server
 
 _NS_A_MS = 1e6
-# A generator that is behind by more than a tenth of the median did not offer what the schedule says.
+# A generator that was further behind did not offer what the schedule says.
 _LATE_MS = 50.0
 
 
@@ -44,29 +44,27 @@ def curve(
     server: Server,
     workload: Workload,
     shape: LoadShape,
-    open_loop: OpenLoop,
-    rates: Sequence[float],
+    loops: Sequence[OpenLoop],
     *,
     on_progress: OnProgress = ignore,
     generator: Generator,
 ) -> Iterator[Step]:
-    """A step for each rate, in their order, each as it is measured.
+    """A step for each loop, in their order, each as it is measured.
 
     Args:
         server: under load.
         workload: alike at every rate.
         shape: length, warm-up and deadline of each step.
-        open_loop: arrivals, seed and connections; its rate is replaced.
-        rates: calls a second.
+        loops: alike but for their rates.
         on_progress: of each step.
         generator: that makes the load.
 
     Raises:
         GeneratorFailed: as `measure`.
     """
-    for rate in rates:
-        step = replace(shape, load=open_loop.model_copy(update={"rate": rate}))
-        yield step_of(rate, measure(server, workload, step, on_progress=on_progress, generator=generator))
+    for loop in loops:
+        step = replace(shape, load=loop)
+        yield step_of(loop.rate, measure(server, workload, step, on_progress=on_progress, generator=generator))
 
 
 def step_of(rate: float, measured: Measurement) -> Step:

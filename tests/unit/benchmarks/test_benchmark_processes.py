@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import DidNotStart, end, server_process
+from benchmarks.reference_model import NAME, write_repository
+from benchmarks.workload.prepare import InferWorkload, prepare
+from benchmarks.workload.server import reached
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 
@@ -32,6 +35,17 @@ def test_a_server_that_ends_at_once_says_its_last_words(free_port: int, tmp_path
     ):
         pytest.fail("it was entered")
     assert absent in str(raised.value)
+
+
+@pytest.mark.real
+def test_the_naive_server_says_what_it_takes_so_it_can_be_compared(free_port: int, tmp_path: Path):
+    graph = write_repository(tmp_path)
+    with (
+        server_process("benchmarks.naive_server", [str(graph), str(free_port)], free_port, None),
+        reached(f"127.0.0.1:{free_port}", None, ()) as server,
+    ):
+        workload = prepare(server, InferWorkload(NAME, rows=2), tmp_path)
+    assert workload.rows == 2
 
 
 def test_a_long_complaint_is_cut_to_its_end(free_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.cli.app import run
 from benchmarks.environment import observe
 from benchmarks.reloads.study import CannotReload, Growth, Reload, copy_model, growth, resident_bytes
-from benchmarks.report.reloads import conclusion, document, page, rows
+from benchmarks.report.reloads import Reloads, conclusion, document, page, rows
 
 
 def steady(count: int, *, leak: int = 0, first: int = 100_000_000) -> list[Reload]:
@@ -54,10 +54,12 @@ def test_the_table_has_every_reload_once(count: int) -> None:
 
 def test_the_page_and_the_document_tell_the_verdict_and_hold_every_reload() -> None:
     done = steady(200, leak=100_000)
-    grown, environment = growth(done), observe()
+    study = Reloads("reference", done, growth(done), 0.05, observe(), "the server went away")
 
-    assert "more than the 5% that are allowed" in page("reference", done, grown, 0.05, environment)
-    written = json.loads(json.dumps(document("reference", done, grown, 0.05, environment)))
+    assert "more than the 5% that are allowed" in page(study)
+    assert "PARTIAL: the server went away" in page(study)
+    written = json.loads(json.dumps(document(study)))
+    assert not written["complete"]
     assert len(written["reloads"]) == 200
     assert written["growth"]["share"] > 0.05
 

@@ -1,4 +1,4 @@
-"""`credence-bench run` as a process, against servers that behave and servers that do not."""
+"""`credence-bench run` against servers that behave and servers that do not."""
 
 from __future__ import annotations
 
@@ -12,28 +12,22 @@ import pytest
 from onnx import TensorProto, helper, save
 from planted_server import MODEL, WIDTH, Faults, planted
 
-from benchmarks.cli import main
+from benchmarks.cli import app, main
 
 pytestmark = pytest.mark.real
 QUICK = ("--model", MODEL, "--warmup", "0", "--generator", "python", "--requests", "2")
 
 
-def command(target, *options):
-    return [sys.executable, "-m", "benchmarks", "run", target, *QUICK, *options]
-
-
 @pytest.fixture
-def run(tmp_path):
-    """Runs the command to its end: exit code, output, last line of the errors, and the JSON document if there is one."""
+def run(tmp_path, capsys):
+    """Runs the command to its end: exit code, output, the errors in one line, and the JSON document if there is one."""
 
     def run(target, *options):
         file = tmp_path / "measured.json"
-        ended = subprocess.run(
-            command(target, "--json", str(file), *options), capture_output=True, text=True, timeout=120, check=False
-        )
-        assert "Traceback" not in ended.stderr
+        code = app.run(["run", target, *QUICK, "--json", str(file), *options])
+        shown = capsys.readouterr()
         document = json.loads(file.read_text()) if file.exists() else None
-        return ended.returncode, ended.stdout, " ".join(ended.stderr.split()), document
+        return code, shown.out, " ".join(shown.err.split()), document
 
     return run
 
@@ -148,11 +142,14 @@ def test_a_server_that_never_answers_is_one_line(capsys, monkeypatch):
         (("--rate", "10", "--in-flight", "2"), "--in-flight belongs to the closed loop"),
         (("--arrivals", "constant"), "belong to the open loop"),
         (("--count", "5", "--duration", "5"), "--duration and --count: one of them"),
-        (("--duration", "0"), "--duration must be above 0, not 0"),
+        (("--duration", "0"), "'--duration': Input should be greater than or equal to 0.001"),
+        (("--warmup", "inf"), "'--warmup': Input should be less than or equal to 86400"),
+        (("--in-flight", "99999999999"), "in_flight: Input should be less than or equal to 1000000"),
         (("--rate", "nan"), "rate"),
         (("--metadata", "loose"), "--metadata must be NAME=VALUE in ASCII, and no binary NAME-bin, not 'loose'"),
         (("--metadata", "trace-bin=x"), "--metadata must be NAME=VALUE"),
         (("--metadata", "x=é"), "--metadata must be NAME=VALUE"),
+        (("--metadata", "te=x"), "--metadata te belongs to the load generator"),
         (("--pin", "999"), "cannot be pinned to core 999"),
         (("--rate", "1e9"), "rate"),
         (("--metrics-url", "file:///etc/hosts"), "--metrics-url must begin with http"),
@@ -169,6 +166,15 @@ def test_options_that_do_not_fit_are_refused_by_name(options, said, well_behaved
         main(["run", well_behaved, *QUICK, *options])
     assert ended.value.code == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_report_that_does_not_fit_on_the_disk_costs_no_other(run, well_behaved, tmp_path):
+    page = tmp_path / "report.html"
+    code, shown, errors, _ = run(well_behaved, "--count", "10", "--json", "/dev/full", "--html", str(page))
+    assert code == 1
+    assert errors == "credence-bench: /dev/full could not be written: No space left on device"
+    assert "100.000%" in shown
+    assert "<svg" in page.read_text()
 
 
 def test_a_server_that_dies_leaves_a_report_that_says_it_is_partial(run, tmp_path):
@@ -202,13 +208,14 @@ def test_no_answer_at_all_is_a_report_without_figures(run, tmp_path):
     assert "nothing answered" in page.read_text()
 
 
-def test_an_interrupted_run_reports_what_it_has(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_reports_what_it_has(tmp_path, number):
     file = tmp_path / "measured.json"
     with planted() as server:
-        options = ("--duration", "60", "--json", str(file))
-        with subprocess.Popen(command(server.target, *options), stdout=subprocess.DEVNULL) as bench:
+        command = [sys.executable, "-m", "benchmarks", "run", server.target, *QUICK]
+        with subprocess.Popen([*command, "--duration", "60", "--json", str(file)], stdout=subprocess.DEVNULL) as bench:
             server.wait_for_calls()
-            bench.send_signal(signal.SIGINT)
+            bench.send_signal(number)
             assert bench.wait(60) == 1
     document = json.loads(file.read_text())
     assert document["problem"] == "interrupted"
