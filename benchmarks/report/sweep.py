@@ -56,14 +56,13 @@ class Swept:
 
 def show(swept: Swept, console: Console) -> None:
     """Prints the curve, the knee, and what overload leaves."""
-    found = swept.knee
     table = Table(
         title=f"open loop, deadline {swept.deadline_ms:g} ms, latency from when a call was due", title_justify="left"
     )
     for column in ("offered/s", "of capacity", "goodput/s", "success", "mean ms", "p50", "p99", "p99.9", ""):
         table.add_column(column, justify="right")
-    for step in swept.steps:
-        table.add_row(*cells(step.point, swept.capacity), _remark(step, found))
+    for row in rows(swept):
+        table.add_row(*row)
     console.print(table)
     for line in conclusions(swept):
         console.print(Text(line), soft_wrap=True)
@@ -111,8 +110,13 @@ def _point(point: Point) -> dict[str, Any]:
     return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(point).items()}
 
 
-def cells(point: Point, capacity: float) -> tuple[str, ...]:
-    """A point as a row of a table."""
+def rows(swept: Swept) -> list[tuple[str, ...]]:
+    """A row for each step; the last cell marks the knee, and steps that do not mean what they say."""
+    found = swept.knee
+    return [(*_cells(step.point, swept.capacity), _remark(step, found)) for step in swept.steps]
+
+
+def _cells(point: Point, capacity: float) -> tuple[str, ...]:
     times = (point.mean_ms, point.p50_ms, point.p99_ms, point.p999_ms)
     return (
         f"{point.offered:,.0f}",

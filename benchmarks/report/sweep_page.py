@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from benchmarks.report.curves import Figure
 from benchmarks.report.plots import Series, linear, logarithmic, plot
 from benchmarks.report.study import Study, study_page
-from benchmarks.report.sweep import Swept, cells, conclusions, document
+from benchmarks.report.sweep import Swept, conclusions, document, rows
 from benchmarks.sweep.knee import Point
 
-_HEADERS = ("offered/s", "of capacity", "goodput/s", "success", "mean ms", "p50 ms", "p99 ms", "p99.9 ms")
+_HEADERS = ("offered/s", "of capacity", "goodput/s", "success", "mean ms", "p50 ms", "p99 ms", "p99.9 ms", "")
 
 
 def page(swept: Swept) -> str:
@@ -28,7 +28,7 @@ def page(swept: Swept) -> str:
         problem=swept.problem,
         figures=[figure for figure in (_latency(swept.points), _goodput(swept)) if figure],
         headers=_HEADERS,
-        rows=[cells(point, swept.capacity) for point in swept.points],
+        rows=rows(swept),
         note="Latency counts from the moment a call was due, so a server that stalls hides nothing. Goodput: right answers within the deadline.",
         environment=first.environment,
         document=document(swept),

@@ -56,7 +56,10 @@ def test_a_sweep_whose_server_dies_keeps_its_steps_and_has_no_knee_in_the_last(t
     assert told["problem"].startswith("the connection was lost")
     assert [point["offered"] for point in told["points"]] == [50, 100]
     assert told["knee"]["offered"] == 50
-    assert "PARTIAL: the connection was lost" in page.read_text()
+    shown = page.read_text()
+    assert "PARTIAL: the connection was lost" in shown
+    assert "<td>knee</td>" in shown
+    assert "<td>partial</td>" in shown
 
 
 @pytest.mark.real
