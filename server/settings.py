@@ -254,6 +254,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         raise InvalidSettings(f"command line or environment: {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"config {toml}: not TOML: {error}") from None
+    except OSError as error:
+        raise InvalidSettings(f"config {toml}: {error.strerror}") from None
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings.model_construct(**values)

@@ -48,21 +48,21 @@ class DirectoryRepository:
         self.root = root
 
     def models(self) -> list[str]:
-        if not self.root.is_dir():
+        if not _is_folder(self.root):
             raise RepositoryError(f"model repository {self.root}: no such directory")
-        names = (path.name for path in self.root.iterdir() if path.is_dir() and is_name(path.name))
+        names = (path.name for path in _folders(self.root) if is_name(path.name))
         return sorted(name for name in names if self.digests(name) or self.versions(name))
 
     def digests(self, model: str) -> list[str]:
         found = _folders(self.root / model_path(model) / BUILDS)
-        return sorted(path.name for path in found if is_digest(path.name) and (path / MANIFEST).is_file())
+        return sorted(path.name for path in found if is_digest(path.name) and _is_file(path / MANIFEST))
 
     def versions(self, model: str) -> list[int]:
         return sorted(int(p.name) for p in _folders(self.root / model_path(model)) if is_version(p.name))
 
     def version_folder(self, model: str, version: int) -> Path:
         folder = self.root / model_path(model) / str(version)
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise RepositoryError(f"model {model!r} has no version {version}")
         return folder
 
@@ -80,12 +80,15 @@ class DirectoryRepository:
 
     def build_folder(self, model: str, digest: str) -> Path:
         folder = self.root / build_path(model, digest)
-        if not (folder / MANIFEST).is_file():
+        if not _is_file(folder / MANIFEST):
             raise no_build(model, digest)
         return folder
 
     def manifest(self, model: str, digest: str) -> Manifest:
-        return checked_manifest(model, digest, (self.build_folder(model, digest) / MANIFEST).read_bytes())
+        path = self.build_folder(model, digest) / MANIFEST
+        with _refusals(path):
+            document = path.read_bytes()
+        return checked_manifest(model, digest, document)
 
     def verify(self, model: str, digest: str) -> Manifest:
         manifest = self.manifest(model, digest)
@@ -153,8 +156,28 @@ class DirectoryRepository:
             yield
 
 
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """What the file system refuses, as the repository's error."""
+    try:
+        yield
+    except OSError as error:
+        raise RepositoryError(f"{path}: {error.strerror}") from None
+
+
+def _is_folder(path: Path) -> bool:
+    with _refusals(path):
+        return path.is_dir()
+
+
+def _is_file(path: Path) -> bool:
+    with _refusals(path):
+        return path.is_file()
+
+
 def _children(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    with _refusals(folder):
+        return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -165,13 +188,12 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [child for child in _children(folder) if child.is_dir()]
+    return [child for child in _children(folder) if _is_folder(child)]
 
 
 def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RepositoryError(f"{path}: {error.strerror}") from None
+    with _refusals(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None

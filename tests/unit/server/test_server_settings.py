@@ -137,6 +137,12 @@ def test_every_wrong_value_is_named_at_once() -> None:
         read_settings(["--grpc-port", "x", "--drain-s=-1"])
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that opens and cannot be read, for root too")
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(InvalidSettings, match=r"^config /proc/self/mem: Input/output error$"):
+        read_settings(["--model-repository", "m", "--config", "/proc/self/mem"])
+
+
 def test_an_unknown_key_in_the_file_is_named(toml: Path) -> None:
     toml.write_text("grcp_port = 8001")
 

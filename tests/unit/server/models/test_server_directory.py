@@ -56,6 +56,15 @@ def test_file_names_that_lead_elsewhere_are_refused_before_anything_is_written(
     assert [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"] == []
 
 
+def test_a_folder_that_the_file_system_refuses_is_said_in_one_line(tmp_path: Path) -> None:
+    # Root may read any folder, so this one has a name that nobody may ask for.
+    root = tmp_path / ("x" * 300)
+    with pytest.raises(RepositoryError, match=rf"^{root}: File name too long$"):
+        DirectoryRepository(root).models()
+    with pytest.raises(RepositoryError, match=r"x/builds: File name too long$"):
+        DirectoryRepository(root).digests("x")
+
+
 def test_what_a_crash_left_behind_is_neither_seen_nor_in_the_way(repository: DirectoryRepository, digest: str) -> None:
     builds = repository.root / "tiny" / "builds"
     (builds / ".incoming-dead").mkdir()
