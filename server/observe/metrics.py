@@ -46,10 +46,11 @@ class QueueMetrics:
 
     def __init__(self, metrics: Metrics, labels: tuple[str, str, str]) -> None:
         self._metrics, self._labels = metrics, labels
-        self._batch_rows = metrics.batch_rows.labels(*labels)
-        self._error = metrics.prediction_error_seconds.labels(*labels)
-        self._compute = metrics.compute_seconds.labels(*labels)
-        self._wait = metrics.queue_seconds.labels(*labels)
+        # Rows of a run; seconds: a run took, an entry waited, an answer came later than predicted.
+        self.batch_rows = metrics.batch_rows.labels(*labels).observe
+        self.computed = metrics.compute_seconds.labels(*labels).observe
+        self.waited = metrics.queue_seconds.labels(*labels).observe
+        self.mispredicted = metrics.prediction_error_seconds.labels(*labels).observe
         self._dropped = metrics.dropped_total.labels(*labels)
         self._failures = metrics.failures_total.labels(*labels)
         self._padding = metrics.runtime.padding_rows_total.labels(*labels)
@@ -64,16 +65,6 @@ class QueueMetrics:
 
     def rejected(self, reason: str) -> None:
         self._metrics.rejections_total.labels(*self._labels, reason).inc()
-
-    def mispredicted(self, seconds: float) -> None:
-        self._error.observe(seconds)
-
-    def waited(self, seconds: float) -> None:
-        self._wait.observe(seconds)
-
-    def computed(self, rows: int, seconds: float) -> None:
-        self._batch_rows.observe(rows)
-        self._compute.observe(seconds)
 
     def padded(self, rows: int) -> None:
         self._padding.inc(rows)

@@ -40,6 +40,11 @@ class Padding:
     multiple: int = 1
     sizes: tuple[int, ...] = ()
 
+    @property
+    def any_size(self) -> bool:
+        """Whether every batch is run as it is."""
+        return self.multiple == 1 and not self.sizes
+
     def runs(self, rows: int) -> Iterator[Run]:
         """How so many rows are computed: the largest size while it is full, then the smallest that holds the rest."""
         if not self.sizes:
@@ -53,7 +58,7 @@ class Padding:
 
     def computed(self, rows: int) -> int:
         """Rows that are computed for so many, padding included."""
-        return sum(run.size for run in self.runs(rows))
+        return rows if self.any_size else sum(run.size for run in self.runs(rows))
 
 
 @dataclass(frozen=True, slots=True)

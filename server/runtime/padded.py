@@ -26,8 +26,11 @@ class PaddedSession:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.fingerprint, self.placement = session.fingerprint, session.placement
         self.batching = batching
+        self._any_size = batching.padding.any_size
 
     def run(self, feeds: Feeds, outputs: Sequence[str]) -> list[Array]:
+        if self._any_size:
+            return self._session.run(feeds, outputs)
         rows = len(next(iter(feeds.values())))
         runs = list(self.batching.padding.runs(rows))
         if runs == [Run(rows, rows)]:

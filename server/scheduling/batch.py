@@ -18,8 +18,7 @@ from server.runtime.session import Session
 from server.tensors import Array
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What one caller wants computed: `feeds` have `rows` rows each, `batched` says that the first dimension is rows."""
 
     feeds: Mapping[str, Array]
@@ -81,7 +80,7 @@ def _compute_together(session: Session, batch: Sequence[Work], started: float, c
     results = session.run(feeds, first.outputs)
     ran = clock()
     if first.batched:
-        _check_rows(results, first.outputs, sum(work.rows for work in batch))
+        _check_rows(results, first.outputs, first.rows if alone else sum(work.rows for work in batch))
     outcomes = [results] if alone else _cut(results, batch)
     return Run(outcomes, started, Phases(joined - started, ran - joined, clock() - ran))
 

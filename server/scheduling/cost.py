@@ -76,17 +76,14 @@ class RunCost:
         error = max(-clip, min(clip, error))
         self.error = max(_LEAST_ERROR, self.error + _ERROR_RATE * (abs(error) - self.error))
         seconds = expected * (1 + error)
-        self._add(elements, seconds, 1 / max(seconds, expected) ** 2)
-        self._fit()
+        self._fit(elements, seconds, 1 / max(seconds, expected) ** 2)
 
-    def _add(self, x: int, y: float, weight: float) -> None:
+    def _fit(self, x: int, y: float, weight: float) -> None:
         self._s0 = _FORGETTING * self._s0 + weight
         self._s1 = _FORGETTING * self._s1 + weight * x
         self._s2 = _FORGETTING * self._s2 + weight * x * x
         self._t0 = _FORGETTING * self._t0 + weight * y
         self._t1 = _FORGETTING * self._t1 + weight * x * y
-
-    def _fit(self) -> None:
         mean_x, mean_y = self._s1 / self._s0, self._t0 / self._s0
         variance = self._s2 / self._s0 - mean_x * mean_x
         if variance > _LEAST_VARIATION * mean_x * mean_x:

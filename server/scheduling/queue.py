@@ -22,7 +22,7 @@ from server.observe.metrics import QueueMetrics
 from server.observe.statistics import Statistics
 from server.runtime.session import Session
 from server.scheduling.background import Background
-from server.scheduling.batch import Failed, Outcome, Run, Work, compute
+from server.scheduling.batch import Failed, Run, Work, compute
 from server.scheduling.scheduler import Limits, Scheduler
 from server.scheduling.terms import ANY_TIME, Priority, Terms
 from server.tensors import Array
@@ -77,6 +77,9 @@ class BatchQueue:
     ) -> None:
         self._session = session
         self._inline_below_s = limits.inline_below_s
+        padding = session.batching.padding
+        self._padding = None if padding.any_size else padding
+        self._at_once_s = min(_AT_ONCE_S, limits.inline_below_s)
         self._metrics = metrics
         self.statistics = statistics
         self._clock = clock
@@ -107,27 +110,21 @@ class BatchQueue:
         """
         now = self._clock()
         elements, size = work.measured()
-        entry = _Entry(
-            work,
-            work.rows,
-            elements,
-            size,
-            group,
-            terms.deadline,
-            terms.priority,
-            now,
-            self._loop.create_future(),
-            math.inf,
-        )
+        reply = self._loop.create_future()
+        entry = _Entry(work, work.rows, elements, size, group, terms.deadline, terms.priority, now, reply, math.inf)
+        at_once = not self._busy and self._cost.at_most(elements) < self._at_once_s
+        if at_once and self._backlog.empty and entry.priority is not Priority.BATCH:
+            self._run_alone(entry, now)
+            return reply
         self._admit(entry, now)
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            if self._cost.at_most(elements) < _AT_ONCE_S:
+            if at_once:
                 self._turn()
             else:
                 self._loop.call_soon(self._turn)
-        return entry.reply
+        return reply
 
     def check(self, rows: int, elements: int, terms: Terms) -> None:
         """Refuses rows that `submit` would refuse if they came now, before anything is made of them.
@@ -161,6 +158,19 @@ class BatchQueue:
     def close(self) -> None:
         """Gives back the thread. The queue must be drained and is not used afterwards."""
         self._thread.shutdown(wait=False)
+
+    def _run_alone(self, entry: _Entry, now: float) -> None:
+        """A whole turn of the owner, for one entry that finds nobody waiting or running: there is nothing to plan.
+
+        Nothing else happens on the loop before it is over, so the queue is idle before and after.
+        """
+        try:
+            self._scheduler.admit_alone(entry, now)
+        except PredictedLate as refusal:
+            self._refused(refusal)
+            raise
+        self._metrics.waited(0.0)
+        self._settle([entry], entry.elements, *self._run([entry]))
 
     def _admit(self, entry: _Entry, now: float) -> None:
         try:
@@ -239,44 +249,45 @@ class BatchQueue:
         self._finish(batch, elements, *done.result())
 
     def _finish(self, batch: list[_Entry], elements: int, runs: list[Run], seconds: float) -> None:
-        now = self._clock()
-        failed = any(run.failed for run in runs)
-        self._scheduler.finished(elements, seconds, now, failed=failed)
-        rows = sum(entry.rows for entry in batch)
-        self._metrics.computed(rows, seconds)
-        self._metrics.padded(self._session.batching.padding.computed(rows) - rows)
-        entries = iter(batch)
-        for run in runs:
-            self._reply(run, list(islice(entries, len(run.outcomes))), now)
+        self._settle(batch, elements, runs, seconds)
         if self._backlog.empty:
             self._rest()
         else:
             self._loop.call_soon(self._turn)
 
+    def _settle(self, batch: list[_Entry], elements: int, runs: list[Run], seconds: float) -> None:
+        """Learns from a batch that is over, counts it, and answers its entries."""
+        now = self._clock()
+        split = len(runs) > 1
+        self._scheduler.finished(elements, seconds, now, failed=split or runs[0].failed)
+        rows = sum([entry.rows for entry in batch])
+        self._metrics.batch_rows(rows)
+        self._metrics.computed(seconds)
+        if self._padding:
+            self._metrics.padded(self._padding.computed(rows) - rows)
+        entries = iter(batch)
+        for run in runs:
+            self._reply(run, list(islice(entries, len(run.outcomes))) if split else batch, now)
+
     def _reply(self, run: Run, entries: list[_Entry], now: float) -> None:
         if not run.failed:
-            self.statistics.ran(sum(entry.rows for entry in entries), run.phases)
+            self.statistics.ran(sum([entry.rows for entry in entries]), run.phases)
         for entry, outcome in zip(entries, run.outcomes, strict=True):
-            self._account(entry, outcome, run, now)
-            if not entry.abandoned:
-                _answer(entry.reply, outcome)
+            total_s = now - entry.submitted
+            if isinstance(outcome, Failed):
+                self._fail(entry, outcome, total_s)
+            elif entry.reply.done():
+                self.statistics.failed(total_s)
+            else:
+                self.statistics.answered(entry.rows, total_s, run.started - entry.submitted, run.phases)
+                entry.reply.set_result(outcome)
+            error_s = self._scheduler.answered(entry, now)
+            if error_s is not None:
+                self._metrics.mispredicted(error_s)
 
-    def _account(self, entry: _Entry, outcome: Outcome, run: Run, now: float) -> None:
-        total_s = now - entry.submitted
-        if isinstance(outcome, Failed):
-            self._metrics.failed()
-            self._on_failure(outcome.cause)
-        if isinstance(outcome, Failed) or entry.abandoned:
-            self.statistics.failed(total_s)
-        else:
-            self.statistics.answered(entry.rows, total_s, run.started - entry.submitted, run.phases)
-        error_s = self._scheduler.answered(entry, now)
-        if error_s is not None:
-            self._metrics.mispredicted(error_s)
-
-
-def _answer(reply: Reply, outcome: Outcome) -> None:
-    if isinstance(outcome, Failed):
-        reply.set_exception(ModelFailed("the model failed on these rows", cause=outcome.cause))
-    else:
-        reply.set_result(outcome)
+    def _fail(self, entry: _Entry, failed: Failed, total_s: float) -> None:
+        self._metrics.failed()
+        self._on_failure(failed.cause)
+        self.statistics.failed(total_s)
+        if not entry.abandoned:
+            entry.reply.set_exception(ModelFailed("the model failed on these rows", cause=failed.cause))

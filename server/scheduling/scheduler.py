@@ -95,6 +95,19 @@ class Scheduler(Generic[Entry]):
             self._pressing = True
             self._background.press()
 
+    def admit_alone(self, entry: Entry, now: float) -> None:
+        """As `admit` and then `next`, for a decision whose cost is known, that finds the queue idle and runs right now.
+
+        The caller runs it and calls `finished` before anything else happens on the loop, so nobody is pressed in between.
+
+        Raises:
+            PredictedLate: its deadline had passed.
+        """
+        self._inflow.add(entry.elements, now)
+        _check_deadline(entry.deadline, now)
+        entry.finish = now + self.cost.at_least(entry.elements)
+        self._after_slice = False
+
     def check_room(self, rows: int, size: int, priority: Priority, now: float) -> None:
         """Refuses rows of `size` bytes that find no room; whoever finds nobody waiting finds room.
 
@@ -118,8 +131,7 @@ class Scheduler(Generic[Entry]):
         Raises:
             PredictedLate: that is too late for the deadline.
         """
-        if deadline <= now:
-            raise PredictedLate("the deadline had passed when the request was read")
+        _check_deadline(deadline, now)
         margin_s = self._limits.answer_margin_s
         allowance_s = self._lateness.allowance_s + (margin_s or 0.0)
         seconds = self._seconds(rows, elements, priority, deadline - now - allowance_s, now)
@@ -225,3 +237,8 @@ class Scheduler(Generic[Entry]):
         if not (self._running and self.cost.known):
             return _UNKNOWN_RETRY_S
         return max(_LEAST_RETRY_S, self._running_until - now)
+
+
+def _check_deadline(deadline: float, now: float) -> None:
+    if deadline <= now:
+        raise PredictedLate("the deadline had passed when the request was read")
