@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,7 @@ class TensorSpec:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A named tensor of a request or an answer."""
 
     name: str
@@ -79,7 +78,10 @@ def from_raw(datatype: DataType, shape: Sequence[int], raw: bytes) -> Array:
         )
     if datatype is DataType.BOOL:
         _check_flags(raw)
-    return in_shape(np.frombuffer(raw, dtype=datatype.dtype), shape)
+    try:
+        return np.ndarray(shape, datatype.dtype, raw)
+    except ValueError:
+        raise _too_large(shape) from None
 
 
 def in_shape(flat: Array, shape: Sequence[int]) -> Array:
@@ -91,7 +93,11 @@ def in_shape(flat: Array, shape: Sequence[int]) -> Array:
     try:
         return flat.reshape(shape)
     except ValueError:
-        raise BadTensorBytes(f"shape {list(shape)} is too large") from None
+        raise _too_large(shape) from None
+
+
+def _too_large(shape: Sequence[int]) -> BadTensorBytes:
+    return BadTensorBytes(f"shape {list(shape)} is too large")
 
 
 def to_raw(datatype: DataType, array: Array) -> bytes:

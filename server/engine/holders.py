@@ -24,8 +24,7 @@ class Holders:
             self._free.set_result(None)
             self._free = None
 
-    def __enter__(self) -> None:
-        self.take()
+    __enter__ = take
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from server.errors import FieldError, InvalidTensor, ModelFailed, TooManyRows
 from server.models.interface import Interface
@@ -20,8 +21,7 @@ class Unreadable:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class InferCommand:
+class InferCommand(NamedTuple):
     """A request for tensors. `outputs` empty means all of the model's."""
 
     model: str
@@ -31,11 +31,10 @@ class InferCommand:
     terms: Terms = ANY_TIME
 
 
-@dataclass(frozen=True, slots=True)
-class InferResult:
+class InferResult(NamedTuple):
     model: str
     version: str
-    outputs: Sequence[Tensor] = field(default_factory=list)
+    outputs: Sequence[Tensor]
 
 
 class TensorInterface:
@@ -54,6 +53,8 @@ class TensorInterface:
         self._inputs = {spec.name: spec for spec in interface.inputs}
         self._datatypes = {spec.name: spec.datatype for spec in interface.outputs}
         self._outputs = tuple(self._datatypes)
+        # Rows of inputs whose other dimensions are fixed always fit together.
+        self._fixed = all(-1 not in spec.shape[1:] for spec in interface.inputs)
 
     @property
     def max_rows(self) -> int:
@@ -67,7 +68,9 @@ class TensorInterface:
             InvalidTensor: naming each tensor that is missing, unknown, given twice, or of the wrong datatype or shape.
             TooManyRows: more rows than one call may have.
         """
-        errors = [*self._output_errors(command.outputs), *self._input_errors(command.inputs)]
+        errors = self._input_errors(command.inputs)
+        if command.outputs:
+            errors = [*self._output_errors(command.outputs), *errors]
         if errors:
             raise _invalid(errors)
         outputs = tuple(command.outputs) or self._outputs
@@ -77,7 +80,7 @@ class TensorInterface:
             return Work(feeds, outputs, 1, batched=False), None
         if not self._share_runs:
             return Work(feeds, outputs, self._rows(feeds), batched=False), None
-        group = (outputs, *(feeds[name].shape[1:] for name in self._inputs))
+        group = outputs if self._fixed else (outputs, *(feeds[name].shape[1:] for name in self._inputs))
         return Work(feeds, outputs, self._rows(feeds), batched=True), group
 
     def tensors(self, work: Work, arrays: Sequence[Array]) -> list[Tensor]:
@@ -86,10 +89,10 @@ class TensorInterface:
         Raises:
             ModelFailed: an output is not in the shape that the model's configuration says the graph gives.
         """
-        return [
-            Tensor(name, self._datatypes[name], self._output(name, array))
-            for name, array in zip(work.outputs, arrays, strict=True)
-        ]
+        named = zip(work.outputs, arrays, strict=True)
+        if self._interface.output_reshapes:
+            return [Tensor(name, self._datatypes[name], self._output(name, array)) for name, array in named]
+        return [Tensor(name, self._datatypes[name], array) for name, array in named]
 
     def _output(self, name: str, array: Array) -> Array:
         try:
@@ -118,8 +121,9 @@ class TensorInterface:
                 yield FieldError(f"outputs[{index}]", f"{name!r} is asked for twice")
             seen.add(name)
 
-    def _input_errors(self, inputs: Sequence[Tensor | Unreadable]) -> Iterator[FieldError]:
+    def _input_errors(self, inputs: Sequence[Tensor | Unreadable]) -> list[FieldError]:
         seen: set[str] = set()
+        errors: list[FieldError] = []
         for index, tensor in enumerate(inputs):
             if isinstance(tensor, Unreadable):
                 problem = f"cannot be read: {tensor.problem}"
@@ -129,9 +133,10 @@ class TensorInterface:
                 problem = _problem(self._inputs.get(tensor.name), tensor)
             seen.add(tensor.name)
             if problem:
-                yield FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}")
+                errors.append(FieldError(f"inputs[{index}]", f"{tensor.name[:128]!r} {problem}"))
         if not seen >= self._inputs.keys():
-            yield from (FieldError("inputs", f"{name!r} is missing") for name in self._inputs if name not in seen)
+            errors += [FieldError("inputs", f"{name!r} is missing") for name in self._inputs if name not in seen]
+        return errors
 
 
 def _invalid(errors: Sequence[FieldError]) -> InvalidTensor:
@@ -147,8 +152,9 @@ def _problem(spec: TensorSpec | None, tensor: Tensor) -> str:
     shape = tensor.array.shape
     if len(shape) != len(spec.shape):
         return f"has shape {list(shape)}, the model takes {list(spec.shape)}"
-    if any(size == 0 for size in shape):
+    if 0 in shape:
         return f"has shape {list(shape)}: no dimension may be 0"
-    if any(expected not in (-1, size) for size, expected in zip(shape, spec.shape, strict=True)):
-        return f"has shape {list(shape)}, the model takes {list(spec.shape)}"
+    for size, expected in zip(shape, spec.shape, strict=True):
+        if expected not in (-1, size):
+            return f"has shape {list(shape)}, the model takes {list(spec.shape)}"
     return ""

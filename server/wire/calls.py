@@ -11,10 +11,12 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 import grpc
 import structlog
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from server.errors import Draining, InvalidRequest, ModelFailed, ServingError
@@ -62,7 +64,7 @@ class Calls:
                 request = decode(request_type, raw)
                 model = self.label(request)
                 response = await servicer(request, self.callers.terms(context))
-                model = self.label(response) or model
+                model = model or self.label(response)
                 answer = response.SerializeToString()
                 outcome = OK
             except Exception as error:
@@ -111,8 +113,15 @@ class Calls:
 
     def label(self, message: Message) -> str:
         """The model that a request or answer names, as far as it may be a metric's label."""
-        name = next((name for field in _MODEL_FIELDS if (name := getattr(message, field, ""))), "")
+        field = _model_field(message.DESCRIPTOR)
+        name = getattr(message, field) if field else ""
         return name if self._is_model(name) else ""
+
+
+@cache
+def _model_field(message: Descriptor) -> str:
+    """The field in which such a message names a model; empty if it names none."""
+    return next((name for name in _MODEL_FIELDS if name in message.fields_by_name), "")
 
 
 def draining() -> Draining:

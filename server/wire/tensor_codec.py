@@ -27,6 +27,8 @@ _CONTENTS = {
     DataType.FP64: "fp64_contents",
     DataType.BYTES: "bytes_contents",
 }
+# As `DataType[name]`, at a third of the cost.
+_DATATYPES = dict(DataType.__members__)
 _MAX_RANK = 16
 _PRIORITY = "priority"
 # Triton's parameters that an answer must heed or refuse: the caller would read a shared region that nobody wrote to.
@@ -46,14 +48,16 @@ def read_request(request: ModelInferRequest, terms: Terms) -> InferCommand:
         InvalidRequest: the priority is no number.
         NotOffered: a parameter asks for what would change the answer and is not offered here.
     """
-    _check_parameters("inputs", request.inputs)
-    _check_parameters("outputs", request.outputs)
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        problem = f"{len(raw)} raw contents for {len(request.inputs)} inputs"
+    # Each access makes another Python object of what the message holds.
+    messages, requested, raw = list(request.inputs), list(request.outputs), list(request.raw_input_contents)
+    _check_parameters("inputs", messages)
+    if requested:
+        _check_parameters("outputs", requested)
+    if raw and len(raw) != len(messages):
+        problem = f"{len(raw)} raw contents for {len(messages)} inputs"
         raise InvalidTensor(problem, fields=[FieldError("raw_input_contents", problem)])
-    inputs = [_read_or_say(message, raw[index] if raw else None) for index, message in enumerate(request.inputs)]
-    outputs = [output.name for output in request.outputs]
+    inputs = [_read_or_say(message, raw[index] if raw else None) for index, message in enumerate(messages)]
+    outputs = [output.name for output in requested]
     return InferCommand(request.model_name, request.model_version, inputs, outputs, _prioritized(terms, request))
 
 
@@ -99,11 +103,11 @@ def _read_or_say(message: ModelInferRequest.InferInputTensor, raw: bytes | None)
 
 def _read_input(message: ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tensor:
     try:
-        datatype = DataType[message.datatype]
+        datatype = _DATATYPES[message.datatype]
     except KeyError:
         raise _BadInput(f"{message.datatype[:32]!r} is not a datatype") from None
     shape = tuple(message.shape)
-    if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
+    if len(shape) > _MAX_RANK or (shape and min(shape) < 0):
         raise _BadInput(f"shape {list(shape[:_MAX_RANK])} is not a shape")
     if 0 in shape:  # before anything is made of it: beside a 0, the other dimensions may be larger than any array's
         raise _BadInput(f"has shape {list(shape)}: no dimension may be 0")
