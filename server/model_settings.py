@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from server.models.catalogue import ModelEntry
-from server.models.version_policy import InvalidPolicy, parse_version_policy
+from server.models.version_policy import InvalidPolicy, VersionPolicy, parse_version_policy
 from server.models.wanted import Rules
 from server.settings import InvalidSettings, Settings
 
@@ -16,7 +16,7 @@ def model_rules(settings: Settings, models: Sequence[ModelEntry]) -> Rules:
     """What the settings say of single models.
 
     Raises:
-        InvalidSettings: a policy cannot be read, a scorecard is pinned twice, or the repository has no such scorecard.
+        InvalidSettings: a policy cannot be read or is of a scorecard, a scorecard is pinned twice, or the repository has no such scorecard.
     """
     pins = dict(settings.pin_build)
     if settings.pin:
@@ -32,10 +32,7 @@ def model_rules(settings: Settings, models: Sequence[ModelEntry]) -> Rules:
         _check_scorecard("pin_build", name, models)
     if settings.default_model:
         _check_scorecard("default_model", settings.default_model, models)
-    try:
-        policies = {name: parse_version_policy(text) for name, text in settings.version_policy.items()}
-    except InvalidPolicy as error:
-        raise InvalidSettings(str(error)) from None
+    policies = {name: _policy(name, text, models) for name, text in settings.version_policy.items()}
     return Rules(policies, pins)
 
 
@@ -55,6 +52,17 @@ def models_at_start(settings: Settings, models: Sequence[ModelEntry]) -> list[st
         known = ", ".join(map(repr, names)) or "none"
         raise InvalidSettings(f"load_model = {unknown[0]!r}: no such model in the repository, which has {known}")
     return [name for name in names if name in settings.load_model or ALL_MODELS in settings.load_model]
+
+
+def _policy(name: str, text: str, models: Sequence[ModelEntry]) -> VersionPolicy:
+    """The policy of a plain model, which the repository need not have yet."""
+    setting = f"version_policy = {f'{name}={text}'!r}"
+    if any(model.scorecard for model in models if model.name == name):
+        raise InvalidSettings(f"{setting}: {name!r} is a scorecard, which serves what its aliases point to")
+    try:
+        return parse_version_policy(text)
+    except InvalidPolicy as error:
+        raise InvalidSettings(f"{setting}: {error}") from None
 
 
 def _check_scorecard(setting: str, name: str, models: Sequence[ModelEntry]) -> None:

@@ -28,7 +28,7 @@ class VersionPolicy:
     def __post_init__(self) -> None:
         numbers = self.specific if self.specific is not None else {1}
         if not numbers or min(numbers) < 1 or (self.latest is not None and self.latest < 1):
-            raise InvalidPolicy(f"a version policy is {_WRITTEN}")
+            raise InvalidPolicy(f"expected {_WRITTEN}")
 
     def select(self, versions: Iterable[int]) -> tuple[int, ...]:
         """The versions that should serve, of those that are there, ascending."""
@@ -55,4 +55,4 @@ def parse_version_policy(text: str) -> VersionPolicy:
             return VersionPolicy(latest=values[0])
         if kind == "specific":
             return VersionPolicy(specific=frozenset(values))
-    raise InvalidPolicy(f"version policy {text[:64]!r}: expected {_WRITTEN}")
+    raise InvalidPolicy(f"expected {_WRITTEN}")

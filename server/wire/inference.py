@@ -68,7 +68,8 @@ class InferenceService:
         model = self._engine.served(request.name, request.version).model
         return pb.ModelMetadataResponse(
             name=model.name,
-            versions=sorted(self._engine.catalogue.entry(model.name).loaded),
+            # Numbers by their value, digests as text.
+            versions=sorted(self._engine.catalogue.entry(model.name).loaded, key=lambda own: (len(own), own)),
             platform=PLATFORM,
             inputs=_tensors(model.interface.inputs),
             outputs=_tensors(model.interface.outputs),

@@ -306,11 +306,16 @@ def test_a_pinned_server_serves_its_build_whatever_the_champion_is(models: Path,
 
 
 def test_version_policies_say_which_numbers_serve(models: Path):
-    write_plain(models, "other", dot_product_graph(), 1, 2, 3)
-    arguments = ("--version-policy", f"{DOT}=all", "--version-policy", "other=specific:1:2")
+    write_plain(models, "other", dot_product_graph(), 1, 9, 10, 11)
+    arguments = ("--version-policy", f"{DOT}=all", "--version-policy", "other=specific:1:9:10")
     with served(models, *arguments) as (_, channel):
-        assert set(index(channel)) >= {(DOT, "1"), (DOT, "3"), ("other", "1"), ("other", "2")}
-        assert ("other", "3") not in index(channel)
+        assert set(index(channel)) >= {(DOT, "1"), (DOT, "3"), ("other", "1"), ("other", "10")}
+        assert ("other", "11") not in index(channel)
         answered = call(channel, "ModelInfer", dot_request([[1]], [[1]], "other"))
-        assert answered.model_version == "2"
+        assert answered.model_version == "10"
+        assert list(call(channel, "ModelMetadata", inference_pb.ModelMetadataRequest(name="other")).versions) == [
+            "1",
+            "9",
+            "10",
+        ]
         assert call(channel, "ModelInfer", dot_request([[1]], [[1]], model_version="1")).model_version == "1"
