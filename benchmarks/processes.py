@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ _POLL_S = 0.005
 _START_S = 60.0
 _END_S = 60.0
 _TAIL_BYTES = 4096
+# A server under measurement ends with whoever measures, even one that is killed.
+_TIED = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -57,7 +60,7 @@ def listening(
     Raises:
         DidNotStart: there is no such command, it ended, or did not listen within a minute.
     """
-    pinned = ["taskset", "-c", cores] if cores else []
+    pinned = [*_TIED, *(["taskset", "-c", cores] if cores else [])]
     # Settings come from what is compared, never from the shell of whoever compares.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CREDENCE_")}
     with tempfile.TemporaryFile() as output:

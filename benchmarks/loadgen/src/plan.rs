@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+// Beyond these a plan is a slip of the hand, and would take the machine's memory.
+const MOST_CONNECTIONS: usize = 10_000;
+const MOST_IN_FLIGHT: u64 = 1_000_000;
+const MOST_A_SECOND: f64 = 1_000_000.0;
+
 /// One run of load; the fields are those of PROTOCOL.md.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,15 +123,19 @@ impl Plan {
 
     fn validate_load(&self) -> Result<(), String> {
         let connections = self.load.connections();
-        demand("load.connections", connections, connections > 0, "1 or more")?;
+        demand("load.connections", connections, (1..=MOST_CONNECTIONS).contains(&connections), "1 to 10,000")?;
         match self.load {
-            Load::Closed { in_flight, .. } => demand("load.in_flight", in_flight, in_flight > 0, "1 or more"),
+            Load::Closed { in_flight, .. } => in_bounds("load.in_flight", in_flight as u64),
             Load::Open { rate, max_in_flight, .. } => {
-                demand("load.rate", rate, rate > 0.0, "above 0")?;
-                demand("load.max_in_flight", max_in_flight, max_in_flight > 0, "1 or more")
+                demand("load.rate", rate, rate > 0.0 && rate <= MOST_A_SECOND, "above 0, at most 1,000,000")?;
+                in_bounds("load.max_in_flight", max_in_flight)
             }
         }
     }
+}
+
+fn in_bounds(field: &str, calls: u64) -> Result<(), String> {
+    demand(field, calls, (1..=MOST_IN_FLIGHT).contains(&calls), "1 to 1,000,000")
 }
 
 /// An error that names `field` unless its value is as expected.
@@ -171,6 +180,8 @@ mod tests {
             ("/count", json!(3), "duration_s and count: (Some(1.5), Some(3))"),
             ("/load/connections", json!(0), "load.connections: 0"),
             ("/load/in_flight", json!(0), "load.in_flight: 0"),
+            ("/load/in_flight", json!(1_000_001), "load.in_flight: 1000001"),
+            ("/load/connections", json!(10_001), "load.connections: 10001"),
             ("/load/in_flight", json!("x"), "load"),
             ("/load/kind", json!("half"), "load.kind: unknown variant `half`"),
             (
