@@ -30,6 +30,8 @@ Servicer = Callable[[Request, Terms], Awaitable[Message]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 OK = "OK"
+# Until no call comes for so long, but no longer than a second: some callers repeat at once whatever they are told.
+_LOOK_S, _MOST_LOOKS = 0.05, 20
 _MODEL_FIELDS = ("model_name", "model", "name")
 log = structlog.get_logger()
 
@@ -48,6 +50,7 @@ class Calls:
         self._is_model = is_model
         self.callers = callers
         self.leaving = asyncio.Event()
+        self._refused = 0
 
     def unary(
         self, method: str, request_type: type[Request], servicer: Servicer[Request], *, while_draining: bool = False
@@ -92,7 +95,21 @@ class Calls:
     def refuse_while_draining(self) -> None:
         """Raises Draining once the server has begun to shut down."""
         if self.leaving.is_set():
+            self._refused += 1
             raise draining()
+
+    async def leave(self) -> None:
+        """Refuses new calls from now on; ends when no more come, or after a second.
+
+        Those on their way are told by us: gRPC, when it is stopped, cancels what it has received and not yet handed over,
+        and a caller who reads CANCELLED cannot know that a repetition is safe.
+        """
+        self.leaving.set()
+        for _ in range(_MOST_LOOKS):
+            before = self._refused
+            await asyncio.sleep(_LOOK_S)
+            if self._refused == before:
+                return
 
     def error(self, method: str, error: Exception) -> WireError:
         """The status of an error, logged where the server is to blame."""

@@ -86,7 +86,7 @@ class WireServer:
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls and ends idle streams, lets what is in flight finish for `grace_s` seconds, then closes."""
-        self._calls.leaving.set()
+        await self._calls.leave()
         await self._server.stop(grace_s)
 
 

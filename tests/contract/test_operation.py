@@ -26,7 +26,7 @@ from credence.v1.credit_scoring_pb2_grpc import CreditScoringStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from plain_repository import dot_product_graph, write_plain
 from scorecard_repository import APPROVED, probability, score_graph, scorecard_files, write_scorecard
-from server_process import Metrics, RunningServer, plain_lines, run_to_end, serving, wait_until
+from server_process import Metrics, RunningServer, eventually, plain_lines, run_to_end, serving, wait_until
 from wire_errors import seen
 from wire_requests import TIMEOUT_S, dot_request, raw_output, score_request, stream_request
 
@@ -210,6 +210,27 @@ def test_sigterm_lets_calls_in_flight_finish_and_ends_with_0(
             assert [raw_output(call.result(), "DOT", "<f4").item() for call in calls] == [n * 2.0 for n in range(9)]
         assert server.wait() == 0
     assert [line["event"] for line in server.log()][-2:] == ["draining", "stopped"]
+
+
+def test_a_server_that_stops_under_load_cancels_nobody(repository: Path, tmp_path: Path, data_plane: tuple[str, ...]):
+    async def call_until_refused(stub: GRPCInferenceServiceStub) -> grpc.StatusCode:
+        while True:
+            try:
+                await stub.ModelInfer(dot_request([[1]], [[2]]), timeout=TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+
+    async def stop_under_load(server: RunningServer) -> set[grpc.StatusCode]:
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            callers = [asyncio.create_task(call_until_refused(stub)) for _ in range(64)]
+            await eventually(lambda: server.metrics().value("credence_requests_total", method="ModelInfer") > 128)
+            server.terminate()
+            return set(await asyncio.gather(*callers))
+
+    with serving(repository, tmp_path / "stderr", *data_plane) as server:
+        assert asyncio.run(stop_under_load(server)) == {grpc.StatusCode.UNAVAILABLE}
+        assert server.wait() == 0
 
 
 def test_a_draining_server_answers_what_a_stream_has_sent_and_ends_it_with_its_reason(
