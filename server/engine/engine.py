@@ -8,11 +8,12 @@ explain  a decision id, or an application ─▶ reasons
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from server.engine.deciding import decided, scored
 from server.engine.decision_ids import DecisionIds
-from server.engine.explaining import NOT_ASKED, UNAVAILABLE, Explained, explain_one, explain_until
+from server.engine.explaining import Explained, explain_one, explain_rows
 from server.engine.inference import InferCommand, InferResult
 from server.engine.recent import DecidedApplication, RecentDecisions, RequestLedger
 from server.engine.retiring import Retiring
@@ -23,11 +24,10 @@ from server.engine.scoring import (
     ScoredApplication,
     ScoreResult,
     checked_probabilities,
-    decide,
-    score_points,
     wants_reasons,
 )
 from server.engine.served import ServedModel
+from server.engine.snapshot import Snapshot
 from server.errors import DecisionNotFound, FieldError, InvalidRequest, ModelNotReady, NotOffered, TooManyRows
 from server.models.catalogue import Catalogue
 from server.models.features import Application
@@ -35,8 +35,7 @@ from server.models.loader import PROBABILITY, LoadedModel, Scorecard
 from server.observe.metrics import Metrics
 from server.scheduling.batch import Work
 from server.scheduling.quota import Quotas
-from server.scheduling.slices import in_slices
-from server.scheduling.terms import Priority, Terms
+from server.scheduling.terms import Terms
 from server.tensors import Array
 
 
@@ -56,14 +55,6 @@ class Explanation:
     decision_id: str
     decided: DecidedApplication
     reasons: Sequence[Reason]
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What serves: a catalogue, and the queues before each model that is loaded in it."""
-
-    catalogue: Catalogue
-    models: Mapping[LoadedModel, ServedModel]
 
 
 # Told which version decided on which applications, and how. Must neither wait nor raise.
@@ -103,7 +94,7 @@ class Engine:
     ) -> None:
         self._serve = serve
         self.retiring = retiring
-        self._now = _Snapshot(Catalogue(), {})
+        self._now = Snapshot()
         self.limits = limits
         self._default_model = default_model
         self._quotas = quotas
@@ -130,13 +121,9 @@ class Engine:
 
         Calls that are being answered go on with the version that they began with; it is closed after the last of them.
         """
-        before = self._now.models
-        models = [model for entry in catalogue.entries.values() for model in entry.loaded.values()]
-        after = {model: before.get(model) or self._serve(model) for model in models}
-        self._now = _Snapshot(catalogue, after)
-        for model, served in before.items():
-            if model not in after:
-                self.retiring.retire(served)
+        before, self._now = self._now, self._now.followed_by(catalogue, self._serve)
+        for served in before.gone_in(self._now):
+            self.retiring.retire(served)
 
     @property
     def ready(self) -> bool:
@@ -165,8 +152,7 @@ class Engine:
         Raises:
             ModelNotFound, ModelNotReady: nothing does, for now or at all.
         """
-        now = self._now
-        return now.models[now.catalogue.resolve(model, version)]
+        return self._now.served(model, version)
 
     def serving(self, model: str, version: str) -> list[ServedModel]:
         """What serves of a model, or of all if it is empty; with a version that one alone.
@@ -175,14 +161,7 @@ class Engine:
             ModelNotFound, ModelNotReady: as `served`; without a version a known model is no error.
             InvalidRequest: a version of no model.
         """
-        if version and not model:
-            message = f"{version[:128]!r} of no model: name one"
-            raise InvalidRequest(f"version {message}", fields=[FieldError("version", message)])
-        if version:
-            return [self.served(model, version)]
-        if model:
-            self.catalogue.entry(model)
-        return [served for served in self._now.models.values() if model in ("", served.model.name)]
+        return self._now.serving(model, version)
 
     def scorecard(self, model: str, version: str) -> tuple[ServedModel, Scorecard]:
         """The scorecard that answers for (model, version); an empty model is the default one.
@@ -191,11 +170,7 @@ class Engine:
             ModelNotFound, ModelNotReady: as `served`.
             InvalidRequest: no model is named and there is no default, or the model is not a scorecard.
         """
-        served = self.served(model or self._only_scorecard(), version)
-        if served.scorecard is None:
-            message = f"{served.model.name!r} is a plain model without schema and cut-offs: use ModelInfer"
-            raise InvalidRequest(f"model: {message}", fields=[FieldError("model", message)])
-        return served, served.scorecard
+        return self._now.scorecard(model, version, self._default_model)
 
     async def infer(self, command: InferCommand) -> InferResult:
         """Computes tensors from tensors.
@@ -208,7 +183,7 @@ class Engine:
         served.request_rows.observe(work.rows)
         self._quotas.charge(command.terms.caller, work.rows)
         with served.calls:
-            arrays = await _computed(served, work, group, served.terms(command.terms, self._clock()))
+            arrays = await served.computed(work, group, served.terms(command.terms, self._clock()))
         return InferResult(served.model.name, served.model.version, served.tensors.tensors(work, arrays))
 
     def admit(self, applications: int, terms: Terms) -> None:
@@ -278,21 +253,12 @@ class Engine:
         columns = scorecard.schema.encode([application])
         with served.calls:
             (probability,) = await self.probabilities(served, columns, 1, terms)
-            decided = _decided(served, scorecard, columns, 0, probability)
-            return await self._explain("", decided, limit, terms)
+            decision = decided(served, scorecard, columns, 0, probability)
+            return await self._explain("", decision, limit, terms)
 
     async def close(self) -> None:
         """Closes every session, once what waits in the queues is done; nothing is asked of the engine any more."""
         await asyncio.gather(*(served.close() for served in self._now.models.values()), self.retiring.close())
-
-    def _only_scorecard(self) -> str:
-        if self._default_model:
-            return self._default_model
-        names = self.catalogue.scorecards()
-        if len(names) == 1:
-            return names[0]
-        message = f"is needed: the server has {len(names)} scorecards and no default_model"
-        raise InvalidRequest(f"model {message}", fields=[FieldError("model", message)])
 
     async def _score(self, command: ScoreCommand) -> ScoreResult:
         served, scorecard = self.scorecard(command.model, command.version)
@@ -302,8 +268,12 @@ class Engine:
         columns = scorecard.schema.encode(command.applications)
         with served.calls:
             probabilities = await self.probabilities(served, columns, count, command.terms)
-            decisions = [_decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
-            explained = await self._reasons(served, command, columns, decisions)
+            decisions = [decided(served, scorecard, columns, row, p) for row, p in enumerate(probabilities)]
+            rows = [row for row, made in enumerate(decisions) if wants_reasons(command.reasons, made.decision)]
+            until = command.terms.deadline - self.limits.reasons_margin_s
+            explained = await explain_rows(
+                until, self._clock, served.explainer, columns, rows, count, command.max_reasons
+            )
         # Nothing is awaited from here on: a call that is cancelled has made no decision, and its repetition makes the first.
         record = _unrecorded if command.terms.mirrored else self._record
         results = [record(*made) for made in zip(command.ids, decisions, explained, strict=True)]
@@ -320,76 +290,28 @@ class Engine:
             ServingError: as the queue, or the model failed.
         """
         work = Work(columns, (PROBABILITY,), rows, batched=True)
-        (output,) = await _computed(served, work, PROBABILITY, terms)
+        (output,) = await served.computed(work, PROBABILITY, terms)
         return checked_probabilities(output)
 
-    def _record(self, application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
-        build = decided.by
+    def _record(self, application_id: str, decision: DecidedApplication, explained: Explained) -> ScoredApplication:
+        build = decision.by
         decision_id = self._decision_ids.take()
-        self._recent.add(decision_id, decided)
-        self._metrics.decision(build.model, build.version, decided.decision.value, decided.probability)
+        self._recent.add(decision_id, decision)
+        self._metrics.decision(build.model, build.version, decision.decision.value, decision.probability)
         if explained.status is ReasonsStatus.DEFERRED:
             self._metrics.reasons_deferred_total.labels(build.model).inc()
-        return _scored(application_id, decision_id, decided, explained)
+        return scored(application_id, decision_id, decision, explained)
 
-    async def _reasons(
-        self,
-        served: ServedModel,
-        command: ScoreCommand,
-        columns: Mapping[str, Array],
-        decisions: Sequence[DecidedApplication],
-    ) -> list[Explained]:
-        rows = [row for row, decided in enumerate(decisions) if wants_reasons(command.reasons, decided.decision)]
-        explained = [NOT_ASKED] * len(decisions)
-        if not rows:
-            return explained
-        if served.explainer is None:
-            reasons = [UNAVAILABLE] * len(rows)
-        else:
-            until = command.terms.deadline - self.limits.reasons_margin_s
-            reasons = await explain_until(until, self._clock, served.explainer, columns, rows, command.max_reasons)
-        for row, own in zip(rows, reasons, strict=True):
-            explained[row] = own
-        return explained
-
-    async def _explain(self, decision_id: str, decided: DecidedApplication, limit: int, terms: Terms) -> Explanation:
-        build = decided.by
+    async def _explain(self, decision_id: str, decision: DecidedApplication, limit: int, terms: Terms) -> Explanation:
+        build = decision.by
         if build.closed:
             raise DecisionNotFound(f"the decision was made by build {build.version}, which has been closed since")
         if build.explainer is None:
             raise NotOffered(f"build {build.version} of {build.model!r} has no explanation graph")
-        reasons = await explain_one(build.explainer, decided.columns, decided.row, limit, terms)
-        return Explanation(build.model, build.version, decision_id, decided, reasons)
+        reasons = await explain_one(build.explainer, decision.columns, decision.row, limit, terms)
+        return Explanation(build.model, build.version, decision_id, decision, reasons)
 
 
-async def _computed(served: ServedModel, work: Work, group: Hashable, terms: Terms) -> list[Array]:
-    if terms.priority is Priority.BATCH:
-        return await in_slices(served.queue, work, group, terms)
-    return await served.queue.submit(work, group, terms)
-
-
-def _decided(
-    served: ServedModel, scorecard: Scorecard, columns: Mapping[str, Array], row: int, probability: float
-) -> DecidedApplication:
-    manifest = scorecard.manifest
-    score = score_points(manifest.scaling, probability)
-    return DecidedApplication(served.build, columns, row, probability, score, decide(manifest.cutoffs, probability))
-
-
-def _unrecorded(application_id: str, decided: DecidedApplication, explained: Explained) -> ScoredApplication:
-    """The answer to a call whose answer goes nowhere: a decision without an id is none."""
-    return _scored(application_id, "", decided, explained)
-
-
-def _scored(
-    application_id: str, decision_id: str, decided: DecidedApplication, explained: Explained
-) -> ScoredApplication:
-    return ScoredApplication(
-        application_id,
-        decision_id,
-        decided.probability,
-        decided.score,
-        decided.decision,
-        explained.status,
-        explained.reasons,
-    )
+def _unrecorded(application_id: str, decision: DecidedApplication, explained: Explained) -> ScoredApplication:
+    """The answer to a call whose answer goes nowhere."""
+    return scored(application_id, "", decision, explained)

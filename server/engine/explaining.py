@@ -46,6 +46,28 @@ async def explain_one(
     return _reasons(explainer, await _submit(explainer, columns, row, terms), limit)
 
 
+async def explain_rows(
+    until: float,
+    clock: Callable[[], float],
+    explainer: Explainer | None,
+    columns: Mapping[str, Array],
+    rows: Sequence[int],
+    count: int,
+    limit: int,
+) -> list[Explained]:
+    """For each of `count` applications what became of its reasons: asked for those in `rows`, as `explain_until`."""
+    explained = [NOT_ASKED] * count
+    if not rows:
+        return explained
+    if explainer is None:
+        reasons = [UNAVAILABLE] * len(rows)
+    else:
+        reasons = await explain_until(until, clock, explainer, columns, rows, limit)
+    for row, own in zip(rows, reasons, strict=True):
+        explained[row] = own
+    return explained
+
+
 async def explain_until(
     until: float,
     clock: Callable[[], float],

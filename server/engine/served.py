@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -17,9 +17,12 @@ from server.observe.metrics import Metrics
 from server.observe.statistics import Statistics
 from server.runtime.session import Session
 from server.scheduling.background import Background
+from server.scheduling.batch import Work
 from server.scheduling.queue import BatchQueue
 from server.scheduling.scheduler import Limits
-from server.scheduling.terms import Terms
+from server.scheduling.slices import in_slices
+from server.scheduling.terms import Priority, Terms
+from server.tensors import Array
 
 log = structlog.get_logger()
 
@@ -93,6 +96,16 @@ class ServedModel:
         await self.queue.drained()
         self.queue.close()
         self.model.session.close()
+
+    async def computed(self, work: Work, group: Hashable, terms: Terms) -> list[Array]:
+        """What the model makes of the work; a batch job's in slices, so that others come between.
+
+        Raises:
+            ServingError: as the queue.
+        """
+        if terms.priority is Priority.BATCH:
+            return await in_slices(self.queue, work, group, terms)
+        return await self.queue.submit(work, group, terms)
 
     async def close(self) -> None:
         """Gives back everything, once what waits in the queues is done. Takes no new work from now on."""
