@@ -27,9 +27,10 @@ from server.scheduling.scheduler import Limits, Scheduler
 from server.scheduling.terms import ANY_TIME, Priority, Terms
 from server.tensors import Array
 
-# A run shorter than one pass of the event loop is not worth waiting for company: what a joint run would save is less than
-# the pass costs. Longer runs are scheduled behind what the loop has ready, so that requests that came together ride together.
-_AT_ONCE_S = 60e-6
+# A run shorter than half of what the loop spends on a call anyhow is not worth waiting for company: hardly anybody comes, and what
+# a joint run would save is less than waiting costs (docs/adr/0002-inline-runs.md). Longer runs are scheduled behind what the
+# loop has ready, so that requests that came together ride together.
+_AT_ONCE_S = 150e-6
 
 Reply = asyncio.Future[list[Array]]
 

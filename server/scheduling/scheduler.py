@@ -104,7 +104,8 @@ class Scheduler(Generic[Entry]):
             PredictedLate: its deadline had passed.
         """
         self._inflow.add(entry.elements, now)
-        _check_deadline(entry.deadline, now)
+        if entry.deadline <= now:
+            raise _passed()
         entry.finish = now + self.cost.at_least(entry.elements)
         self._after_slice = False
 
@@ -131,7 +132,8 @@ class Scheduler(Generic[Entry]):
         Raises:
             PredictedLate: that is too late for the deadline.
         """
-        _check_deadline(deadline, now)
+        if deadline <= now:
+            raise _passed()
         margin_s = self._limits.answer_margin_s
         allowance_s = self._lateness.allowance_s + (margin_s or 0.0)
         seconds = self._seconds(rows, elements, priority, deadline - now - allowance_s, now)
@@ -239,6 +241,5 @@ class Scheduler(Generic[Entry]):
         return max(_LEAST_RETRY_S, self._running_until - now)
 
 
-def _check_deadline(deadline: float, now: float) -> None:
-    if deadline <= now:
-        raise PredictedLate("the deadline had passed when the request was read")
+def _passed() -> PredictedLate:
+    return PredictedLate("the deadline had passed when the request was read")
