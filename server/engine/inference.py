@@ -74,8 +74,9 @@ class TensorInterface:
         if errors:
             raise _invalid(errors)
         outputs = tuple(command.outputs) or self._outputs
-        given = [tensor for tensor in command.inputs if isinstance(tensor, Tensor)]
-        feeds = {tensor.name: self._interface.to_graph(tensor.name, tensor.array) for tensor in given}
+        feeds = {tensor.name: tensor.array for tensor in command.inputs if isinstance(tensor, Tensor)}
+        for name in self._interface.input_reshapes:
+            feeds[name] = self._interface.to_graph(name, feeds[name])
         if not self._interface.batched:
             return Work(feeds, outputs, 1, batched=False), None
         if not self._share_runs:
@@ -102,11 +103,10 @@ class TensorInterface:
             raise ModelFailed("the model failed on these rows", cause=cause) from None
 
     def _rows(self, feeds: Mapping[str, Array]) -> int:
-        counts = {array.shape[0] for array in feeds.values()}
-        if len(counts) != 1:
+        rows, *others = [len(array) for array in feeds.values()]
+        if any(count != rows for count in others):
             named = ", ".join(f"{name} has {array.shape[0]}" for name, array in feeds.items())
             raise _invalid([FieldError("inputs", f"the numbers of rows differ: {named}")])
-        rows: int = counts.pop()
         if rows > self._max_rows:
             message = f"{rows} rows in one call, the limit is {self._max_rows}"
             raise TooManyRows(message, fields=[FieldError("inputs", message)])

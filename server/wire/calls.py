@@ -26,7 +26,8 @@ from server.wire.callers import Callers
 from server.wire.status import WireError, internal_error, to_wire
 
 Request = TypeVar("Request", bound=Message)
-Servicer = Callable[[Request, Terms], Awaitable[Message]]
+# Answers with a message; or, where the request names its model, with the bytes of one.
+Servicer = Callable[[Request, Terms], Awaitable[Message | bytes]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 OK = "OK"
@@ -67,8 +68,11 @@ class Calls:
                 request = decode(request_type, raw)
                 model = self.label(request)
                 response = await servicer(request, self.callers.terms(context))
-                model = model or self.label(response)
-                answer = response.SerializeToString()
+                if isinstance(response, bytes):
+                    answer = response
+                else:
+                    model = model or self.label(response)
+                    answer = response.SerializeToString()
                 outcome = OK
             except Exception as error:
                 wire_error = self.error(method, error)

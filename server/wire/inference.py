@@ -14,6 +14,7 @@ from server.wire.calls import Calls
 from server.wire.infer_stream import InferDialect
 from server.wire.model_config import PLATFORM, write_config
 from server.wire.model_statistics import write_statistics
+from server.wire.raw_answer import serialized_response
 from server.wire.request_stream import RequestStream
 from server.wire.tensor_codec import read_request, write_response
 
@@ -45,7 +46,7 @@ class InferenceService:
             "ModelReady": calls.unary("ModelReady", pb.ModelReadyRequest, self._model_ready, while_draining=True),
             "ServerMetadata": calls.unary("ServerMetadata", pb.ServerMetadataRequest, self._server_metadata),
             "ModelMetadata": calls.unary("ModelMetadata", pb.ModelMetadataRequest, self._model_metadata),
-            "ModelInfer": calls.unary("ModelInfer", pb.ModelInferRequest, self._infer),
+            "ModelInfer": calls.unary("ModelInfer", pb.ModelInferRequest, self._infer_alone),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(stream.handle),
             "ModelConfig": calls.unary("ModelConfig", pb.ModelConfigRequest, self._model_config),
             "ModelStatistics": calls.unary("ModelStatistics", pb.ModelStatisticsRequest, self._model_statistics),
@@ -74,6 +75,9 @@ class InferenceService:
             inputs=_tensors(model.interface.inputs),
             outputs=_tensors(model.interface.outputs),
         )
+
+    async def _infer_alone(self, request: pb.ModelInferRequest, terms: Terms) -> bytes:
+        return serialized_response(request, await self._engine.infer(read_request(request, terms)))
 
     async def _infer(self, request: pb.ModelInferRequest, terms: Terms) -> pb.ModelInferResponse:
         return write_response(request, await self._engine.infer(read_request(request, terms)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest
+from credence.inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +13,7 @@ from server.engine.inference import InferResult, Unreadable
 from server.errors import InvalidTensor, NotOffered
 from server.scheduling.terms import ANY_TIME, Terms
 from server.tensors import DataType, Tensor, to_raw
+from server.wire.raw_answer import serialized_response
 from server.wire.tensor_codec import read_request, write_response
 
 Input = ModelInferRequest.InferInputTensor
@@ -82,6 +83,15 @@ def test_raw_requests_read_back(sent: list[Tensor]) -> None:
     assert (command.model, command.version, command.terms.deadline) == ("m", "1", 7.0)
     for read, original in zip(command.inputs, sent, strict=True):
         assert_same(read, original)
+
+
+@given(st.lists(tensors(list(DataType)), max_size=3), st.booleans(), st.sampled_from(["", "r", "x" * 200]))
+def test_an_answer_put_together_from_bytes_is_the_message(outputs: list[Tensor], raw: bool, request_id: str) -> None:
+    request = ModelInferRequest(id=request_id, raw_input_contents=[b""] if raw else [])
+    result = InferResult("m", "2", outputs)
+
+    for _again in range(2):
+        assert ModelInferResponse.FromString(serialized_response(request, result)) == write_response(request, result)
 
 
 @given(st.lists(tensors(TYPED), min_size=1, max_size=3))
