@@ -12,6 +12,7 @@ from benchmarks.cli import compare as compare_command
 from benchmarks.cli import floors as floors_command
 from benchmarks.cli import reloads as reloads_command
 from benchmarks.cli import run as run_command
+from benchmarks.cli import swaps as swaps_command
 from benchmarks.cli import sweep as sweep_command
 from benchmarks.cli.exits import Exit
 from benchmarks.cli.reports import NotWritten
@@ -33,6 +34,7 @@ app.command()(run_command.run)
 app.command()(sweep_command.sweep)
 app.command()(compare_command.compare)
 app.command()(floors_command.floors)
+app.command()(swaps_command.swaps)
 app.command("reloads")(reloads_command.reload_models)
 app.command("startup")(startup.main)
 

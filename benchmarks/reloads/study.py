@@ -86,6 +86,16 @@ def reloads(target: str, folder: Path, pid: int, count: int) -> Iterator[Reload]
             yield Reload(time.perf_counter() - started, resident_bytes(pid))
 
 
+def reload(target: str, folder: Path) -> None:
+    """One reload, as `reloads` makes them.
+
+    Raises:
+        grpc.RpcError: the server says no.
+    """
+    with grpc.insecure_channel(target) as channel:
+        _again(GRPCInferenceServiceStub(channel), folder)()
+
+
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is not shared out or swapped away."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
