@@ -33,38 +33,50 @@ def slow(stub: GRPCInferenceServiceStub, value: float = 1.0, timeout: float = TI
     return stub.ModelInfer(dot_request([[value]], [[1.0]], SLOWER_DOT), timeout=timeout)
 
 
+def arrived(server: RunningServer) -> float:
+    """Calls that the server has seen, answered or not."""
+    metrics = server.metrics()
+    return metrics.value("credence_requests_total", method="ModelInfer") + metrics.value("credence_requests_in_flight")
+
+
+def occupying(stub: GRPCInferenceServiceStub) -> list[grpc.aio.UnaryUnaryCall]:
+    """Three calls as wide as no other, so that each has a run of its own: what comes after them waits for a second."""
+    rows = [[[1.0] * width] for width in (2, 3, 4)]
+    return [stub.ModelInfer(dot_request(row, row, SLOWER_DOT), timeout=TIMEOUT_S) for row in rows]
+
+
 async def test_a_deadline_that_passes_in_the_queue_costs_no_run(
     server: RunningServer, aio_inference: GRPCInferenceServiceStub
 ):
-    ran, left = runs(server), unserved(server)
-    first = slow(aio_inference)
-    await asyncio.sleep(0.02)
+    ran, left, seen_before = runs(server), unserved(server), arrived(server)
+    first = occupying(aio_inference)
+    await eventually(lambda: arrived(server) - seen_before == 3)
     late = [slow(aio_inference, timeout=0.06) for _ in range(10)]
     in_time = slow(aio_inference, 7.0)
     for call in late:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
         assert seen(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
-    await first
+    await asyncio.gather(*first)
     assert raw_output(await in_time, "DOT", "<f4").tolist() == [[7.0]]
     # On a machine that is busy, gRPC may have ended some of them before the server saw them.
     await eventually(lambda: server.metrics().value("credence_requests_in_flight") == 0)
     assert unserved(server) - left <= 10
-    assert runs(server) - ran == 2
+    assert runs(server) - ran == 4
 
 
 async def test_a_call_that_is_cancelled_in_the_queue_costs_no_run(
     server: RunningServer, aio_inference: GRPCInferenceServiceStub
 ):
-    ran, left = runs(server), dropped(server)
-    first = slow(aio_inference)
-    await asyncio.sleep(0.02)
+    ran, left, seen_before = runs(server), dropped(server), arrived(server)
+    first = occupying(aio_inference)
+    await eventually(lambda: arrived(server) - seen_before == 3)
     abandoned = [slow(aio_inference) for _ in range(10)]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: arrived(server) - seen_before == 13)
     assert all(call.cancel() for call in abandoned)
-    await first
+    await asyncio.gather(*first)
     await eventually(lambda: dropped(server) - left == 10)
-    assert runs(server) - ran == 1
+    assert runs(server) - ran == 3
 
 
 def test_a_deadline_too_short_for_anything_is_exceeded_and_does_no_harm(inference: GRPCInferenceServiceStub):
