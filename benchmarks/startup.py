@@ -15,10 +15,10 @@ from typing import Annotated
 
 import credence
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import DidNotStart, free_port, server_process
+from benchmarks.report.terminal import output
 
 READY_S = 60.0
 IMPORTS = "import server.bootstrap"
@@ -36,7 +36,7 @@ def main(
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, seconds in (("process start to ready", ready), ("interpreter and imports alone", imports)):
         table.add_row(name, *(f"{value:.2f}" for value in (min(seconds), statistics.median(seconds), max(seconds))))
-    Console().print(table)
+    output().print(table)
 
 
 def time_to_ready(repository: Path) -> float:

@@ -22,6 +22,7 @@ from benchmarks.load.generators import Generator
 from benchmarks.measure import LoadShape
 from benchmarks.report.comparison import document, show
 from benchmarks.report.comparison_page import page
+from benchmarks.report.terminal import output
 from benchmarks.workload.prepare import Workload, prepare
 from benchmarks.workload.server import Server
 
@@ -69,7 +70,7 @@ def compare(
     except NotComparable as error:
         comparison, problem = None, problem or str(error)
     if comparison:
-        show(comparison, len(whole) // len(names), Console())
+        show(comparison, len(whole) // len(names), output())
     if problem:
         console.print(f"credence-bench: PARTIAL: {problem}", markup=False, highlight=False, soft_wrap=True)
     reports.write(

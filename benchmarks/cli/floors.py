@@ -23,6 +23,7 @@ from benchmarks.load.generators import Generator
 from benchmarks.measure import LoadShape
 from benchmarks.reference_model import write_repository
 from benchmarks.report.floors import document, show
+from benchmarks.report.terminal import output
 
 
 @taking(by)
@@ -61,7 +62,7 @@ def floors(
                     )
 
         found, problem = taken(measured(), _whole, NotMeasured)
-    show(found, Console())
+    show(found, output())
     if problem:
         console.print(f"credence-bench: PARTIAL: {problem}", markup=False, highlight=False, soft_wrap=True)
     reports.write(lambda: document(found, observe(), problem), None)

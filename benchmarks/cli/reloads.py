@@ -19,6 +19,7 @@ from benchmarks.processes import free_port, server_process
 from benchmarks.reference_model import NAME, write_repository
 from benchmarks.reloads.study import CannotReload, Reload, copy_model, growth, reloads
 from benchmarks.report.reloads import Reloads, document, page, show
+from benchmarks.report.terminal import output
 
 
 @taking(to)
@@ -42,7 +43,7 @@ def reload_models(
         done, problem = _measure(model_repository, model, Path(folder), count)
     grown = growth(done)
     study = Reloads(model, done, grown, most, environment, problem)
-    show(study, Console())
+    show(study, output())
     reports.write(lambda: document(study), (lambda: page(study)) if done else None)
     if problem:
         raise typer.Exit(Exit.FAILED)

@@ -16,6 +16,7 @@ from benchmarks.measure import LoadShape, measure
 from benchmarks.report.document import document
 from benchmarks.report.page import page
 from benchmarks.report.table import show
+from benchmarks.report.terminal import output
 from benchmarks.workload.prepare import prepare
 from benchmarks.workload.server import reached
 
@@ -41,6 +42,6 @@ def run(
             measured = measure(
                 asked, workload, shape, metrics_url=server.metrics_url, on_progress=on_progress, generator=made_by
             )
-    show(measured, Console())
+    show(measured, output())
     reports.write(lambda: document(measured), lambda: page(measured))
     raise typer.Exit(verdict(measured.result, min_success))

@@ -22,6 +22,7 @@ from benchmarks.reference_model import NAME, write_repository
 from benchmarks.reloads.study import reload
 from benchmarks.reloads.swaps import Noticed, Pair, noticed, swapping
 from benchmarks.report.swaps import document, show
+from benchmarks.report.terminal import output
 from benchmarks.workload.prepare import InferWorkload, Workload, prepare
 from benchmarks.workload.server import Server, ServerRefused, reached
 
@@ -79,7 +80,7 @@ def swaps(
                 for _ in range(number)
             ]
     found = noticed(pairs)
-    show(found, capacity, rate, Console())
+    show(found, capacity, rate, output())
     reports.write(lambda: document(found, pairs, capacity, rate), None)
     raise typer.Exit(_exit(found, most))
 

@@ -32,6 +32,7 @@ from benchmarks.load.result import LoadResult
 from benchmarks.measure import LoadShape
 from benchmarks.report.sweep import Swept, document, show
 from benchmarks.report.sweep_page import page
+from benchmarks.report.terminal import output
 from benchmarks.sweep.curve import Step, capacity, curve
 from benchmarks.sweep.rates import SHARES, rates
 from benchmarks.workload.prepare import prepare
@@ -93,7 +94,7 @@ def sweep(
                 offered = curve(asked, workload, shape, loops, on_progress=on_progress, generator=made_by)
                 steps, problem = taken(offered, lambda step: step.measurement.result.problem)
     swept = Swept(top, known is None, deadline, tuple(steps), problem)
-    show(swept, Console())
+    show(swept, output())
     reports.write(lambda: document(swept), (lambda: page(swept)) if steps else None)
     raise typer.Exit(Exit.GOOD if swept.complete else Exit.FAILED)
 
