@@ -25,8 +25,8 @@ from pydantic_settings import (
 )
 
 _PREFIX = "CREDENCE_"
-# The server's address for the client's command: a shell may hold it for both.
-_CLIENT_TARGET = "CREDENCE_TARGET"
+# The client's command and the benchmarks have these: a shell may hold them for both.
+_OF_OTHERS = {"CREDENCE_TARGET", "CREDENCE_LOADGEN"}
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
@@ -262,7 +262,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 
 def _unknown_variables() -> list[str]:
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | {_CLIENT_TARGET}
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | _OF_OTHERS
     ours = sorted(name for name in os.environ if name.upper().startswith(_PREFIX))
     return [f"{name}: no such setting" for name in ours if name.upper() not in known]
 

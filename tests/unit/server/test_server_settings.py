@@ -75,6 +75,7 @@ def test_a_variable_of_ours_that_is_no_setting_is_named(monkeypatch: pytest.Monk
 
 def test_the_clients_variable_and_other_spellings_of_settings_may_stand_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENCE_TARGET", "127.0.0.1:1")
+    monkeypatch.setenv("CREDENCE_LOADGEN", "credence-loadgen")
     monkeypatch.setenv("credence_grpc_port", "9001")
 
     assert read_settings(["--model-repository", "m"]).grpc_port == 9001
