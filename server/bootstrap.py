@@ -258,6 +258,7 @@ async def _drain(settings: Settings, engine: Engine, wire: WireServer, health: H
     engine.begin_drain()
     health.leave()
     await asyncio.sleep(settings.drain_delay_s)
+    health.end()
     await wire.stop(settings.drain_s)
 
 

@@ -6,7 +6,6 @@ grpc.aio answers an undecodable message with UNKNOWN and the name of a Python cl
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,28 +23,24 @@ class ForeignServices:
     """Stands in for the server where a generated `add_..._to_server` registers its handlers."""
 
     server: grpc.aio.Server
-    leaving: asyncio.Event
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        self.server.add_generic_rpc_handlers(tuple(_DecodingInside(h, self.leaving) for h in handlers))
+        self.server.add_generic_rpc_handlers(tuple(_DecodingInside(h) for h in handlers))
 
     def add_registered_method_handlers(self, service: str, handlers: object) -> None:
         """Left alone: a method registered this way would be answered without us."""
 
 
 class _DecodingInside(grpc.GenericRpcHandler):
-    def __init__(self, inner: grpc.GenericRpcHandler, leaving: asyncio.Event) -> None:
+    def __init__(self, inner: grpc.GenericRpcHandler) -> None:
         self._inner = inner
-        self._leaving = leaving
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = self._inner.service(handler_call_details)
-        return handler and _decoding_inside(handler, self._leaving)
+        return handler and _decoding_inside(handler)
 
 
-def _decoding_inside(
-    handler: grpc.RpcMethodHandler[Any, Any], leaving: asyncio.Event
-) -> grpc.RpcMethodHandler[Any, Any]:
+def _decoding_inside(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
     async def decode(raw: bytes, context: Context) -> Any:
         try:
             return handler.request_deserializer(raw)  # type: ignore[misc]  # generated handlers have one
@@ -58,7 +53,7 @@ def _decoding_inside(
         )
     if handler.unary_stream:
         return grpc.unary_stream_rpc_method_handler(
-            _until_leaving(_one(handler.unary_stream, decode), leaving), response_serializer=handler.response_serializer
+            _one(handler.unary_stream, decode), response_serializer=handler.response_serializer
         )
     return grpc.stream_stream_rpc_method_handler(
         _many(handler.stream_stream, decode), response_serializer=handler.response_serializer
@@ -71,24 +66,6 @@ def _one(answer: Any, decode: Decode) -> Any:
 
     assert not inspect.isasyncgenfunction(answer)  # noqa: S101 - a generator would have to be iterated, not awaited
     return handle
-
-
-def _until_leaving(handle: Any, leaving: asyncio.Event) -> Any:
-    """A Watch lasts as long as its caller likes: it must not keep the server from leaving."""
-
-    async def handle_until_leaving(raw: bytes, context: Context) -> None:
-        answering = asyncio.ensure_future(handle(raw, context))
-        waiting = asyncio.ensure_future(leaving.wait())
-        try:
-            await asyncio.wait({answering, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
-            answering.result()
-        finally:
-            answering.cancel()
-            waiting.cancel()
-
-    return handle_until_leaving
 
 
 def _many(answer: Any, decode: Decode) -> Any:

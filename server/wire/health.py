@@ -30,6 +30,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # grpcio sh
         self._statuses: dict[str, int] = dict.fromkeys(self._services, _NOT_SERVING)
         self._changed = asyncio.Event()
         self._leaving = False
+        self._ended = False
 
     def show(self, *, serving: bool, models: Mapping[str, bool]) -> None:
         """Says from now on, to watchers at once: the server by `serving`, models by their own state, others are unknown."""
@@ -43,6 +44,11 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # grpcio sh
         """Says NOT_SERVING of everything from now on."""
         self._leaving = True
         self._statuses = dict.fromkeys(self._statuses, _NOT_SERVING)
+        self._tell()
+
+    def end(self) -> None:
+        """Ends every watch, which would last as long as its caller likes and keep the server from leaving."""
+        self._ended = True
         self._tell()
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:  # noqa: N802 - gRPC's name
@@ -59,6 +65,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # grpcio sh
             if status != told:
                 await context.write(health_pb2.HealthCheckResponse(status=status))
                 told = status
+            # Here and not from outside: a status sent while a message is being written is lost, and the caller waits on.
+            if self._ended:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
             await changed.wait()
 
     def _tell(self) -> None:

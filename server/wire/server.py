@@ -65,7 +65,7 @@ class WireServer:
         self._calls = calls
         self._server = grpc.aio.server(options=_options(limits))
         self._server.add_generic_rpc_handlers(tuple(service.handler(calls) for service in services))
-        foreign = ForeignServices(self._server, calls.leaving)
+        foreign = ForeignServices(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health, foreign)
         names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
         reflector = reflection.aio.ReflectionServicer(service_names=names)

@@ -19,15 +19,18 @@ class Aborted(Exception):
 
 
 class Watching:
-    """A caller: what it was told so far."""
+    """A caller: what it was told so far. A message that is written takes until `may_write`."""
 
     def __init__(self) -> None:
         self.told: list[int] = []
+        self.may_write = asyncio.Event()
+        self.may_write.set()
 
     async def write(self, response: HealthCheckResponse) -> None:
+        await self.may_write.wait()
         self.told.append(response.status)
 
-    async def abort(self, _code: object) -> None:
+    async def abort(self, _code: object, _details: str = "") -> None:
         raise Aborted
 
 
@@ -95,3 +98,31 @@ async def test_who_leaves_serves_nothing_whatever_is_loaded_afterwards() -> None
     assert caller.told == [SERVING, NOT_SERVING]
     assert [await check(health, name) for name in ("", "m", "n")] == [NOT_SERVING] * 3
     task.cancel()
+
+
+async def test_a_watch_ends_once_what_it_was_telling_is_written() -> None:
+    """A status that overtook a message under way was lost, and the caller waited for its deadline."""
+    health = Health([])
+    health.show(serving=True, models={})
+    caller, task = watch(health, "")
+    await settled()
+    caller.may_write.clear()
+    health.leave()
+    health.end()
+    await settled()
+    assert not task.done()
+
+    caller.may_write.set()
+    with pytest.raises(Aborted):
+        await task
+    assert caller.told == [SERVING, NOT_SERVING]
+
+
+async def test_whoever_begins_to_watch_a_server_that_leaves_is_told_and_sent_away() -> None:
+    health = Health([])
+    health.leave()
+    health.end()
+    caller, task = watch(health, "")
+    with pytest.raises(Aborted):
+        await task
+    assert caller.told == [NOT_SERVING]
