@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from benchmarks.compare.configurations import Configuration, Value
@@ -54,18 +53,9 @@ class Configured:
         if self.configuration.target is not None:
             yield Running(self.configuration.target, None)
             return
-        port = free_port()
-        with _started(_command(self.configuration, port), port, self.cores, self.configuration) as process:
+        port, chosen = free_port(), self.configuration
+        with listening(_command(chosen, port), port, self.cores, chosen.environment, chosen.directory) as process:
             yield Running(f"127.0.0.1:{port}", process)
-
-
-@contextmanager
-def _started(
-    command: Sequence[str], port: int, cores: str, configuration: Configuration
-) -> Iterator[subprocess.Popen[bytes]]:
-    directory: Path | None = configuration.directory
-    with listening(command, port, cores, configuration.environment, directory) as process:
-        yield process
 
 
 def _command(configuration: Configuration, port: int) -> list[str]:
